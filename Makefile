@@ -1,0 +1,27 @@
+# `make reproduce` and `make test` set up everything they need; PYTHON picks another interpreter.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: reproduce test lint clean
+
+reproduce: $(READY)
+	$(BIN)/qmae reproduce --resume --out reproduction
+
+test: $(READY)
+	$(BIN)/pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: qmae needs Python 3.11 or later: give one by make PYTHON=python3.12" >&2; exit 2; }
+	$(PYTHON) -m venv .venv || { echo "error: Python's venv is missing: apt install python3-venv" >&2; exit 2; }
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,lint]'
+	touch $(READY)
+
+clean:
+	rm -rf .venv reproduction

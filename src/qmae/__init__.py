@@ -1,0 +1,54 @@
+"""qmae: quantum masked autoencoders, after Andrews and Mishra (arXiv 2511.17372)."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qmae.ansatz import Ansatz
+    from qmae.baselines import MeanPatch, Nothing
+    from qmae.errors import InputError
+    from qmae.images import load_images
+    from qmae.masking import Masks, PatchMask
+    from qmae.models import MaskedAutoencoder, ModelConfig
+    from qmae.training import TrainingConfig, train
+
+_HOME = {
+    "Ansatz": "ansatz",
+    "InputError": "errors",
+    "Masks": "masking",
+    "MaskedAutoencoder": "models",
+    "MeanPatch": "baselines",
+    "ModelConfig": "models",
+    "Nothing": "baselines",
+    "PatchMask": "masking",
+    "TrainingConfig": "training",
+    "load_images": "images",
+    "train": "training",
+}
+
+__all__ = [
+    "Ansatz",
+    "InputError",
+    "MaskedAutoencoder",
+    "Masks",
+    "MeanPatch",
+    "ModelConfig",
+    "Nothing",
+    "PatchMask",
+    "TrainingConfig",
+    "load_images",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported on first use, so that `qmae --help` does not wait for torch.
+    if name not in _HOME:
+        raise AttributeError(f"module 'qmae' has no attribute {name!r}")
+    return getattr(import_module(f"qmae.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,101 @@
+"""The circuit as data: which gates, on which qubits, with which angles.
+
+This is the only place where a gate sequence is written down. The exact simulation and the PennyLane
+templates both read it from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+from typing import Literal
+
+from qmae.errors import InputError
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One gate of a two-qubit block.
+
+    Attributes:
+        name: `RY` and `RZ` turn by an angle, R_P(t) = exp(-i t P / 2); `CNOT` has none.
+        wires: which of the block's two qubits, 0 (a) or 1 (b); for `CNOT` control, then target.
+        angle: index of the angle within the block; None for `CNOT`.
+    """
+
+    name: Literal["RY", "RZ", "CNOT"]
+    wires: tuple[int, ...]
+    angle: int | None = None
+
+
+A, B = 0, 1
+SU4_BLOCK: tuple[Gate, ...] = (
+    Gate("RZ", (A,), 0),
+    Gate("RY", (A,), 1),
+    Gate("RZ", (A,), 2),
+    Gate("RZ", (B,), 3),
+    Gate("RY", (B,), 4),
+    Gate("RZ", (B,), 5),
+    Gate("CNOT", (B, A)),
+    Gate("RZ", (A,), 6),
+    Gate("RY", (B,), 7),
+    Gate("CNOT", (A, B)),
+    Gate("RY", (B,), 8),
+    Gate("CNOT", (B, A)),
+    Gate("RZ", (A,), 9),
+    Gate("RY", (A,), 10),
+    Gate("RZ", (A,), 11),
+    Gate("RZ", (B,), 12),
+    Gate("RY", (B,), 13),
+    Gate("RZ", (B,), 14),
+)
+"""The general two-qubit circuit of 15 rotations and 3 CNOTs, in the order in which the gates act
+(Fig. 3 of the paper, after Wang et al. 2024). It reaches all of SU(4); at zero angles it is a SWAP."""
+
+
+@dataclass(frozen=True)
+class Ansatz:
+    """Blocks on all pairs of qubits, in lexicographic order, layer after layer (Section 3.2, Eq. 3).
+
+    Qubit 0 is the most significant bit of the pixel index. In a block on the pair (a, b), a < b.
+
+    Attributes:
+        qubits: number of qubits n, at least 2.
+        layers: how often the sweep over all pairs is repeated, each time with angles of its own.
+
+    Raises:
+        InputError: fewer than two qubits or no layer.
+    """
+
+    qubits: int
+    layers: int = 1
+
+    def __post_init__(self) -> None:
+        if self.qubits < 2 or self.layers < 1:
+            raise InputError(f"an ansatz needs 2 qubits and 1 layer at least, not {self.qubits} and {self.layers}")
+
+    @property
+    def block(self) -> tuple[Gate, ...]:
+        """The gates of one block."""
+        return SU4_BLOCK
+
+    @property
+    def block_angles(self) -> int:
+        """Angles of one block: 15."""
+        return sum(gate.angle is not None for gate in self.block)
+
+    @cached_property
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """The pair of qubits of every block, in the order in which the blocks act."""
+        return tuple(combinations(range(self.qubits), 2)) * self.layers
+
+    @property
+    def angle_shape(self) -> tuple[int, int]:
+        """Shape (blocks, angles of a block) of the ansatz's angles."""
+        return len(self.pairs), self.block_angles
+
+    @property
+    def angles(self) -> int:
+        """Number of angles, 15 n (n - 1) / 2 a layer (Eq. 3)."""
+        return len(self.pairs) * self.block_angles

@@ -1,0 +1,80 @@
+"""The yardsticks without which no figure of a quantum model means anything.
+
+They have the interface of `MaskedAutoencoder`: `fidelity` and `probabilities` of images under masks. What a
+mask hides never reaches them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from qmae.masking import Masks, hide
+from qmae.models import embed_references
+from qmae.simulation import embed
+
+
+class Reconstructor(Protocol):
+    """Anything that completes masked images: a quantum model or a baseline."""
+
+    def fidelity(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
+        """Fidelity of the output with the unmasked, amplitude-embedded image."""
+        ...
+
+    def probabilities(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        """Probability of every pixel's basis state in the output."""
+        ...
+
+
+class Baseline(ABC):
+    """A classical way to fill the hole, compared as if its image were amplitude-embedded."""
+
+    name: str
+    parameter_count: int = 0
+
+    @abstractmethod
+    def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        """Return whole images, given images in which the hidden pixels are 0."""
+
+    def fidelity(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
+        """Squared overlap of the unit-norm filled image with the unit-norm original."""
+        return (self._state(images, masks) * embed_references(images)).sum(1) ** 2
+
+    def probabilities(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        """Squares of the unit-norm filled image."""
+        return (self._state(images, masks) ** 2).view_as(images)
+
+    def _state(self, images: Tensor, masks: Masks) -> Tensor:
+        return embed(self.fill(hide(images, masks), masks).flatten(1))
+
+
+class Nothing(Baseline):
+    """Leave the hole black. On a grid its mean fidelity is exactly 1 - mask ratio."""
+
+    name = "nothing"
+
+    def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        """Return the visible pixels as they are."""
+        return visible
+
+
+class MeanPatch(Baseline):
+    """Fill the hole with the mean of the training images at that place.
+
+    Args:
+        images: the training images.
+    """
+
+    name = "mean"
+
+    def __init__(self, images: Float[Tensor, "images size size"]) -> None:
+        self.mean = images.mean(0)
+        self.parameter_count = self.mean.numel()
+
+    def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        """Put the mean image's pixels into the hole."""
+        return torch.where(masks.hidden, self.mean.to(visible), visible)

@@ -1,0 +1,352 @@
+"""The `qmae` command: reads arguments, calls the library, prints. torch is imported late, so that help is quick."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markdown import Markdown
+
+from qmae.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+    from qmae.evaluation import Row
+    from qmae.progress import Advance
+
+app = typer.Typer(
+    name="qmae",
+    help="Quantum masked autoencoders: learn the missing parts of images with quantum circuits.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+)
+console = Console()
+
+
+class Placement(StrEnum):
+    """Where the masked patch may lie."""
+
+    grid = "grid"
+    anywhere = "anywhere"
+
+
+class Readout(StrEnum):
+    """What is taken for a pixel's value."""
+
+    amplitude = "amplitude"
+    probability = "probability"
+
+
+class Budget(StrEnum):
+    """How much of the experiment is run."""
+
+    full = "full"
+    quick = "quick"
+
+
+class Preset(StrEnum):
+    """Which of the paper's models."""
+
+    qmae = "qmae"
+    qae = "qae"
+
+
+class Accelerator(StrEnum):
+    """Where torch computes."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+AcceleratorOption = Annotated[Accelerator, typer.Option(help="Where torch computes.")]
+SeedOption = Annotated[int, typer.Option(help="Seed; the same seed gives the same numbers.")]
+
+
+@app.command()
+def reproduce(
+    out: Annotated[Path, typer.Option(help="Folder for report, figures and trained models.")] = Path("reproduction"),
+    budget: Annotated[Budget, typer.Option(help="`quick`: all of it in small, in 3 minutes at most.")] = Budget.full,
+    placement: Annotated[Placement, typer.Option(help="Where the masked patch may lie.")] = Placement.grid,
+    seeds: Annotated[int | None, typer.Option(min=1, help="How often each model is trained; 3, or 1 if quick.")] = None,
+    seed: Annotated[int, typer.Option(help="The first of these seeds.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on in a folder; nothing is trained twice.")] = False,
+    train_classifier: Annotated[
+        bool,
+        typer.Option("--train-classifier", help="Train the ResNet18 as well, 20 minutes, and use that one."),
+    ] = False,
+    accelerator: AcceleratorOption = Accelerator.auto,
+) -> None:
+    """The main job: Table 1, Figures 6 to 8 and the claims of the paper, computed on MNIST, beside ours.
+
+    Example: `qmae reproduce --budget quick --out quick`
+    """
+    from dataclasses import replace
+
+    from qmae.experiments import BUDGETS, TABLE_RATIO
+    from qmae.experiments import reproduce as run_experiments
+    from qmae.files import new_folder
+    from qmae.report import model_table, write_report
+
+    if not (resume and out.exists()):
+        new_folder(out)
+    protocol = replace(BUDGETS[budget.value], placement=placement.value, seed=seed)
+    protocol = replace(protocol, seeds=seeds or protocol.seeds)
+    judge = None
+    if train_classifier:
+        settings = {"data": protocol.data, "size": protocol.size, "epochs": 10, "seed": seed}
+        judge = _train_classifier(out / "classifier.safetensors", **settings, accelerator=accelerator)
+    results = run_experiments(
+        protocol,
+        out,
+        classifier=judge,
+        device=_device(accelerator),
+        progress=_progress,
+        on_rows=_print_rows,
+    )
+    write_report(results, out)
+    console.print(Markdown(model_table(results, ratio=TABLE_RATIO, readout="probability", beside_paper=True)))
+    console.print(f"Report: {out / 'report.html'} and {out / 'report.md'}; all numbers: {out / 'metrics.json'}")
+
+
+@app.command()
+def train(
+    preset: Annotated[Preset, typer.Option(help="Which model.")] = Preset.qmae,
+    mask_ratio: Annotated[float, typer.Option(help="Hidden share of the image: 0.5, 0.25, 0.125, ...")] = 0.25,
+    placement: Annotated[Placement, typer.Option(help="Where the masked patch may lie.")] = Placement.grid,
+    layers: Annotated[int, typer.Option(min=1, help="Sweeps of the ansatz over all pairs of qubits.")] = 1,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training images.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Images per step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak of Adam's one-cycle schedule.")] = None,
+    seed: SeedOption = 0,
+    data: Annotated[str, typer.Option(help="`mnist`, or an .npz file with `images` [N, H, W].")] = "mnist",
+    size: Annotated[int, typer.Option(help="Pixels a side, a power of two.")] = 16,
+    out: Annotated[Path | None, typer.Option(help="Run folder; by default named after model and seed.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with this run, with its own settings.")] = None,
+    accelerator: AcceleratorOption = Accelerator.auto,
+) -> None:
+    """Train one model into a run folder.
+
+    Example: `qmae train --preset qmae --epochs 3 --seed 1 --out runs/mine`
+    """
+    from qmae.files import new_folder
+    from qmae.masking import PatchMask
+    from qmae.models import PRESETS, ModelConfig
+    from qmae.runs import Run
+    from qmae.training import TrainingConfig
+
+    if resume:
+        run = Run.open(resume)
+    else:
+        chosen = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+        settings = TrainingConfig(seed=seed, **{name: value for name, value in chosen.items() if value is not None})
+        config = ModelConfig(patch=PatchMask(size, mask_ratio, placement.value), layers=layers, **PRESETS[preset.value])
+        folder = out or Path("runs") / f"{preset.value}-{mask_ratio:g}-seed{seed}"
+        run = Run(new_folder(folder), config, settings, data)
+    run.train(device=_device(accelerator), progress=_progress)
+    history = run.history()
+    console.print(
+        f"{run.folder}: {run.training.epochs} epochs in {history.column('seconds')[-1]:.0f} s, "
+        f"validation fidelity {history.column('validation_fidelity')[-1]:.4f}; "
+        f"measure it with `qmae evaluate {run.folder}`"
+    )
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Run folder of `qmae train`.")],
+    mask_ratio: Annotated[float | None, typer.Option(help="Hidden share; by default that of the training.")] = None,
+    placement: Annotated[Placement | None, typer.Option(help="By default that of the training.")] = None,
+    images: Annotated[int | None, typer.Option(min=1, help="Only the first so many test images.")] = None,
+    data: Annotated[str | None, typer.Option(help="`mnist` or an .npz file; by default that of the training.")] = None,
+    classifier: Annotated[Path | None, typer.Option(help="A classifier of `qmae train-classifier`.")] = None,
+    save_reconstructions: Annotated[
+        Path | None,
+        typer.Option(help="Keep images, masks, reconstructions, fidelities, labels in this .npz file."),
+    ] = None,
+    readout: Annotated[Readout, typer.Option(help="Of the reconstructions that are kept.")] = Readout.amplitude,
+    seed: Annotated[int, typer.Option(help="Seed of the test masks.")] = 0,
+    accelerator: AcceleratorOption = Accelerator.auto,
+) -> None:
+    """Measure a run on test images, beside the yardsticks; writes `metrics.json` into the run folder.
+
+    Example: `qmae evaluate runs/qmae-0.25-seed0 --save-reconstructions mine.npz`
+    """
+    from dataclasses import asdict, replace
+
+    from qmae.classifier import load_classifier
+    from qmae.evaluation import TestSet, metrics_json
+    from qmae.evaluation import save_reconstructions as save
+    from qmae.experiments import measure_run
+    from qmae.files import write_atomically
+    from qmae.runs import Run
+
+    opened = Run.open(run)
+    given = {"ratio": mask_ratio, "placement": placement and placement.value}
+    patch = replace(opened.model.patch, **{name: value for name, value in given.items() if value is not None})
+    test = TestSet.load(
+        data or opened.data,
+        size=patch.image_size,
+        limit=images,
+        classifier=load_classifier(classifier) if classifier else None,
+        mask_seed=seed,
+        device=_device(accelerator),
+        progress=_progress,
+    )
+    rows = measure_run(opened, test, patch, on_rows=_print_rows)
+    protocol = {"data": data or opened.data, "mask_seed": seed, **asdict(patch)}
+    content = metrics_json(protocol, test.classifier_accuracy, rows)
+    write_atomically(run / "metrics.json", json.dumps(content, indent=2) + "\n")
+    if save_reconstructions:
+        save(save_reconstructions, opened.load(), test, patch, readout=readout.value)
+
+
+@app.command()
+def reconstruct(
+    run: Annotated[Path, typer.Argument(help="Run folder of `qmae train`.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files, light on dark as MNIST is.")],
+    out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("reconstructions"),
+    position: Annotated[
+        int | None, typer.Option(help="Which patch is hidden, counted from 0 row by row; drawn if not given.")
+    ] = None,
+    readout: Annotated[Readout, typer.Option(help="What is taken for a pixel's value.")] = Readout.amplitude,
+    seed: Annotated[int, typer.Option(help="Seed of the masks.")] = 0,
+    accelerator: AcceleratorOption = Accelerator.auto,
+) -> None:
+    """Hide a patch of your own images and let a run complete them; writes one picture per image.
+
+    Example: `qmae reconstruct runs/qmae-0.25-seed0 seven.png --position 3`
+    """
+    import torch
+    from torchvision.transforms.v2.functional import to_pil_image
+
+    from qmae.experiments import pictures
+    from qmae.figures import reconstructions, to_png
+    from qmae.files import new_folder, write_atomically
+    from qmae.images import load_files
+    from qmae.metrics import scale_to_maximum
+    from qmae.runs import Run
+
+    model = Run.open(run).load()
+    patch = model.config.patch
+    generator = torch.Generator().manual_seed(seed)
+    originals = load_files(images, size=patch.image_size)
+    masks = patch.sample(len(images), generator=generator) if position is None else patch.at(position, len(images))
+    record = pictures([model], originals, masks, readout=readout.value, device=_device(accelerator))
+    folder = new_folder(out)
+    completed = zip(images, record.reconstructions[model.name], record.fidelity[model.name], strict=True)
+    for index, (path, pixels, fidelity) in enumerate(completed):
+        picture = folder / f"{index:03d}-{path.stem}.png"
+        to_pil_image(scale_to_maximum(pixels)[None]).save(picture)
+        console.print(f"{path}: fidelity {fidelity:.4f}, {picture}")
+    write_atomically(folder / "overview.png", to_png(reconstructions(record)))
+    console.print(f"Masked, reconstructed and original, side by side: {folder / 'overview.png'}")
+
+
+@app.command("train-classifier")
+def train_classifier(
+    out: Annotated[Path, typer.Option(help="File for the weights.")] = Path("classifier.safetensors"),
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images at the most.")] = 10,
+    data: Annotated[str, typer.Option(help="`mnist`, or an .npz file with `images` and `labels`.")] = "mnist",
+    size: Annotated[int, typer.Option(help="Pixels a side.")] = 16,
+    seed: SeedOption = 0,
+    accelerator: AcceleratorOption = Accelerator.auto,
+) -> None:
+    """Train the judge of reconstructions, a ResNet18; the epoch that is best on validation images is kept.
+
+    Example: `qmae train-classifier --out judge.safetensors`
+    """
+    from qmae.errors import InputError
+    from qmae.evaluation import TestSet
+
+    if out.exists():
+        raise InputError(f"{out} exists: choose another --out")
+    model = _train_classifier(out, data=data, size=size, epochs=epochs, seed=seed, accelerator=accelerator)
+    accuracy = TestSet.load(data, size=size, classifier=model, progress=_progress).classifier_accuracy
+    console.print(f"{out}: accuracy on test images {accuracy:.2%}")
+
+
+def main() -> None:
+    """Run the command; a mistake of the caller is one line and exit code 2, Ctrl-C is 130."""
+    errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    try:
+        code = app(standalone_mode=False)
+    except InputError as error:
+        errors.print(f"error: {error}")
+        code = 2
+    except typer.TyperException as error:
+        errors.print(f"error: {error.format_message()} See `qmae --help`.")
+        code = error.exit_code
+    if code == INTERRUPTED:
+        errors.print("interrupted: every finished epoch is kept; go on with --resume")
+    sys.exit(code)
+
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as shells have it; typer returns it."""
+
+
+@contextmanager
+def _progress(description: str, total: int) -> Iterator[Advance]:
+    """A progress bar that is gone when the work is done: a `qmae.progress.Progress`."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        task = bars.add_task(description, total=total)
+        yield lambda units: bars.advance(task, units)
+
+
+def _print_rows(rows: list[Row]) -> None:
+    for row in rows:
+        line = f"{row.model:8}{row.mask_ratio:6.1%} {row.placement:9}{row.readout:12}"
+        line += f"fidelity {row.fidelity:.4f}  CS {row.cosine_similarity:.4f}  SSIM {row.ssim:.4f}"
+        if row.accuracy is not None:
+            line += f"  accuracy {row.accuracy:.2%}"
+        if row.seed is not None:
+            line += f"  seed {row.seed}"
+        if row.trained_ratio not in (None, row.mask_ratio):
+            line += f", trained at {row.trained_ratio:.1%}"
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _device(accelerator: Accelerator) -> torch.device:
+    import torch
+
+    if accelerator is Accelerator.cuda and not torch.cuda.is_available():
+        raise InputError("no CUDA device is at hand: choose --accelerator cpu")
+    cuda = accelerator is not Accelerator.cpu and torch.cuda.is_available()
+    return torch.device("cuda" if cuda else "cpu")
+
+
+def _train_classifier(
+    out: Path, *, data: str, size: int, epochs: int, seed: int, accelerator: Accelerator
+) -> torch.nn.Module:
+    import torch
+
+    from qmae.classifier import load_classifier, save_classifier
+    from qmae.classifier import train_classifier as fit
+    from qmae.images import load_images
+
+    save_classifier(
+        fit(
+            load_images(data, split="train", size=size),
+            load_images(data, split="validation", size=size),
+            epochs=epochs,
+            generator=torch.Generator().manual_seed(seed),
+            device=_device(accelerator),
+            progress=_progress,
+            on_epoch=lambda epoch, accuracy: console.print(f"epoch {epoch}: {accuracy:.2%} of the validation images"),
+        ),
+        out,
+    )
+    return load_classifier(out)

@@ -1,0 +1,9 @@
+"""The one exception that means: the caller can mend this."""
+
+
+class InputError(ValueError):
+    """An argument, a file or an image that qmae cannot use.
+
+    The message is one line that says what is wrong, why, and how to mend it; the command line prints it
+    and exits with code 2.
+    """

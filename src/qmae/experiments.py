@@ -1,0 +1,248 @@
+"""The paper's experiments: Table 1, Figures 6 to 8 and its claims, as plain records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from qmae.baselines import Baseline, MeanPatch, Nothing
+from qmae.evaluation import Row, TestSet, complete, metrics_json
+from qmae.images import load_images
+from qmae.masking import Masks, PatchMask, Placement
+from qmae.models import PRESETS, MaskedAutoencoder, ModelConfig
+from qmae.progress import Progress, silent
+from qmae.runs import Run
+from qmae.simulation import Readout, read_out
+from qmae.training import History, TrainingConfig
+
+TABLE_RATIO = 0.25
+"""The mask ratio of Table 1, and the common one at which models of all ratios are compared."""
+
+RATIOS = (0.125, 0.25, 0.5)
+"""The mask ratios of Figure 7."""
+
+PAPER = {
+    "qmae": {"fidelity": 0.734, "cosine_similarity": 0.843, "ssim": 0.446, "accuracy": 0.6506},
+    "qae": {"fidelity": 0.600, "cosine_similarity": 0.799, "ssim": 0.445, "accuracy": 0.5220},
+}
+"""Table 1 of the paper, 25% mask, 10,000 MNIST test images."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What `reproduce` does.
+
+    Attributes:
+        placement: where the masked patch may lie.
+        seeds: how often every model is trained.
+        seed: the first of the seeds; the others follow it.
+        epochs: of every training.
+        test_images: how many of the 10,000 test images are used, the first ones.
+        mask_seed: of the masks of the test images.
+        data: what is learned.
+        size: pixels a side.
+    """
+
+    placement: Placement = "grid"
+    seeds: int = 3
+    seed: int = 0
+    epochs: int = TrainingConfig.epochs
+    test_images: int = 10_000
+    mask_seed: int = 0
+    data: str = "mnist"
+    size: int = 16
+
+    def runs(self, folder: Path) -> list[Run]:
+        """The trainings: at the table's ratio every preset, at the others QMAE alone, as in the paper."""
+        plan = [
+            ("qmae", TABLE_RATIO),
+            ("qae", TABLE_RATIO),
+            *(("qmae", r) for r in RATIOS if r != TABLE_RATIO),
+        ]
+        return [
+            Run(
+                folder / "runs" / f"{name}-{ratio:g}-seed{seed}",
+                ModelConfig(patch=self.patch(ratio), **PRESETS[name]),
+                TrainingConfig(epochs=self.epochs, seed=seed),
+                self.data,
+            )
+            for seed in range(self.seed, self.seed + self.seeds)
+            for name, ratio in plan
+        ]
+
+    def patch(self, ratio: float) -> PatchMask:
+        """The masks of one ratio."""
+        return PatchMask(self.size, ratio, self.placement)
+
+
+BUDGETS = {"full": Protocol(), "quick": Protocol(seeds=1, epochs=3, test_images=2_000)}
+"""The protocols of `qmae reproduce --budget`."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What several models made of the same images under the same masks.
+
+    Attributes:
+        originals: [N, size, size] in [0, 1].
+        hidden: True where an image was hidden.
+        reconstructions: by model name.
+        fidelity: with the originals, by model name.
+    """
+
+    originals: Float[Tensor, "images size size"]
+    hidden: Bool[Tensor, "images size size"]
+    reconstructions: dict[str, Float[Tensor, "images size size"]]
+    fidelity: dict[str, Float[Tensor, " images"]]
+
+    @property
+    def masked(self) -> Float[Tensor, "images size size"]:
+        """What the models saw."""
+        return self.originals.masked_fill(self.hidden, 0)
+
+
+@dataclass
+class Results:
+    """The records of one reproduction; figures and report are made from nothing else.
+
+    Attributes:
+        protocol: what was done.
+        classifier_accuracy: on the original test images.
+        rows: one per model, ratio, readout and seed.
+        histories: of the trainings at the table's ratio, first seed, by model name (Figure 8).
+        pictures: by mask ratio, the same images in each (Figures 6 and 7); models of the first seed.
+    """
+
+    protocol: Protocol
+    classifier_accuracy: float | None
+    rows: list[Row] = field(default_factory=list)
+    histories: dict[str, History] = field(default_factory=dict)
+    pictures: dict[float, Pictures] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of `metrics.json`."""
+        return metrics_json(asdict(self.protocol), self.classifier_accuracy, self.rows)
+
+    def select(self, **wanted: Any) -> list[Row]:
+        """The rows whose fields have the wanted values."""
+        return [row for row in self.rows if all(getattr(row, name) == value for name, value in wanted.items())]
+
+
+def reproduce(
+    protocol: Protocol,
+    folder: Path,
+    *,
+    classifier: nn.Module | None = None,
+    device: torch.device | str = "cpu",
+    progress: Progress = silent,
+    on_rows: Callable[[list[Row]], None] = lambda rows: None,
+) -> Results:
+    """Train and measure everything the paper reports.
+
+    Trainings that lie finished in `folder` are not repeated.
+
+    Args:
+        protocol: what to do.
+        folder: the run folders go to `folder / "runs"`.
+        classifier: judges the reconstructions; by default the one that ships with the package.
+        device: where to compute.
+        progress: told of every training step and every image classified.
+        on_rows: called with new rows as soon as they are known.
+
+    Returns:
+        The records of it all.
+    """
+    test = TestSet.load(
+        protocol.data,
+        size=protocol.size,
+        limit=protocol.test_images,
+        classifier=classifier,
+        mask_seed=protocol.mask_seed,
+        device=device,
+        progress=progress,
+    )
+    baselines = yardsticks(protocol.data, protocol.size)
+    results = Results(protocol, test.classifier_accuracy)
+    subjects: dict[float, list[MaskedAutoencoder | Baseline]] = {ratio: list(baselines) for ratio in RATIOS}
+
+    def measure(subject: MaskedAutoencoder | Baseline, ratio: float, **facts: Any) -> None:
+        rows = test.measure(subject, protocol.patch(ratio), **facts)
+        results.rows += rows
+        on_rows(rows)
+
+    for ratio in RATIOS:
+        for baseline in baselines:
+            measure(baseline, ratio)
+    for run in protocol.runs(folder):
+        model, history = run.train(device=device, progress=progress), run.history()
+        ratio, seed = run.model.patch.ratio, run.training.seed
+        for common in dict.fromkeys((ratio, TABLE_RATIO)):
+            measure(model, common, seed=seed, train_seconds=history.column("seconds")[-1])
+        if seed == protocol.seed:
+            subjects[ratio].append(model)
+            if ratio == TABLE_RATIO:
+                results.histories[model.name] = history
+    shown = first_of_each_class(test.labels)
+    for ratio in RATIOS:
+        masks = test.masks(protocol.patch(ratio))[shown]
+        results.pictures[ratio] = pictures(subjects[ratio], test.images[shown], masks, device=device)
+    return results
+
+
+def yardsticks(data: str, size: int) -> list[Baseline]:
+    """The rows that no table may lack."""
+    return [MeanPatch(load_images(data, split="train", size=size)[0]), Nothing()]
+
+
+def first_of_each_class(labels: Int[Tensor, " images"]) -> Int[Tensor, " classes"]:
+    """Index of the first image of every class: pictures are chosen by index, not by looks."""
+    return torch.stack([(labels == label).nonzero()[0, 0] for label in labels.unique()])
+
+
+def pictures(
+    subjects: Iterable[MaskedAutoencoder | Baseline],
+    images: Float[Tensor, "images size size"],
+    masks: Masks,
+    *,
+    readout: Readout = "amplitude",
+    device: torch.device | str = "cpu",
+) -> Pictures:
+    """Let every model complete the same few images.
+
+    Raises:
+        InputError: an original is all black; it is named by its index.
+    """
+    outputs = {subject.name: complete(subject, images, masks, device=device) for subject in subjects}
+    return Pictures(
+        images,
+        masks.hidden,
+        {name: read_out(output.probabilities, readout) for name, output in outputs.items()},
+        {name: output.fidelity for name, output in outputs.items()},
+    )
+
+
+def measure_run(
+    run: Run, test: TestSet, patch: PatchMask, *, on_rows: Callable[[list[Row]], None] = lambda rows: None
+) -> list[Row]:
+    """Measure one trained run and the yardsticks under the same masks.
+
+    Args:
+        run: a run with at least one finished epoch.
+        test: what to measure on.
+        patch: the kind of mask, not necessarily that of the training.
+        on_rows: called with new rows as soon as they are known.
+    """
+    seconds = run.history().column("seconds")[-1]
+    rows = test.measure(run.load(), patch, seed=run.training.seed, train_seconds=seconds)
+    on_rows(rows)
+    for baseline in yardsticks(run.data, patch.image_size):
+        more = test.measure(baseline, patch)
+        on_rows(more)
+        rows += more
+    return rows

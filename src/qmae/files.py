@@ -1,0 +1,46 @@
+"""Writing files so that nothing half-written is ever left behind, and nothing is overwritten by accident."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from qmae.errors import InputError
+
+
+def new_folder(path: Path) -> Path:
+    """Make a folder that was not there, or was empty.
+
+    Raises:
+        InputError: something lies there already, or the folder cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()):
+            raise InputError(f"{path} is not empty: choose another --out, or go on with it by --resume")
+        # Root may pass the permission bits of a file system that is read-only all the same: try it.
+        probe = path / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"cannot write to {path} ({error.strerror}): choose another --out") from error
+    return path
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Write a file whole or not at all: a reader, or a crash, sees the old content or the new.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        try:
+            partial.write_bytes(data)
+            os.replace(partial, path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise InputError(f"cannot write {path} ({error.strerror}): choose a folder that can be written") from error

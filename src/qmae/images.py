@@ -1,0 +1,184 @@
+"""Images: loading, checking, and resizing to a power of two pixels a side."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from qmae.errors import InputError
+
+Split = Literal["train", "validation", "test"]
+"""`train` and `validation` share the 60,000 MNIST training images: the last 5,000 are held out."""
+
+VALIDATION_IMAGES = 5_000
+
+# MD5 of the unpacked files, as published with MNIST: they tell damage, they are no security measure.
+_MNIST_MD5 = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+
+
+def load_images(
+    source: str | Path = "mnist", *, split: Split = "test", size: int = 16
+) -> tuple[Float[Tensor, "images {size} {size}"], Int[Tensor, " images"]]:
+    """Load one split of a data set, resized with antialiasing to `size` x `size`.
+
+    Args:
+        source: `"mnist"`, which ships with the package, or the path of an `.npz` file that holds
+            `images` [N, H, W] (uint8 in 0..255, or floats in [0, 1]) and, if known, `labels` [N].
+            Of an `.npz` file the last twelfth is held out for validation; `test` is all of it.
+        split: `"train"`, `"validation"` or `"test"`.
+        size: pixels a side after resizing, a power of two.
+
+    Returns:
+        The images, float32 in [0, 1], and their labels, -1 where unknown.
+
+    Raises:
+        InputError: the file is missing or damaged, or holds values that are no pixels.
+    """
+    check_size(size)
+    if split not in get_args(Split):
+        raise InputError(f"no split {split!r}: choose one of {', '.join(get_args(Split))}")
+    if source == "mnist":
+        images, labels = load_mnist(train=split != "test")
+        held_out = VALIDATION_IMAGES
+    else:
+        images, labels = load_npz(Path(source))
+        held_out = max(1, len(images) // 12)
+    if split == "train":
+        images, labels = images[:-held_out], labels[:-held_out]
+    elif split == "validation":
+        images, labels = images[-held_out:], labels[-held_out:]
+    return resize(images, size), labels
+
+
+def load_mnist(
+    *, train: bool, folder: Path | None = None
+) -> tuple[Float[Tensor, "images 28 28"], Int[Tensor, " images"]]:
+    """Load the MNIST files of LeCun, Cortes and Burges and verify their checksums.
+
+    Args:
+        train: the 60,000 training images, or the 10,000 test images.
+        folder: where the four `.gz` files lie; the package's own by default.
+
+    Raises:
+        InputError: a file is missing, damaged, or not the published one.
+    """
+    folder = folder or Path(str(resources.files("qmae"))) / "data" / "mnist"
+    stem = "train" if train else "t10k"
+    pixels = _unpack(folder / f"{stem}-images-idx3-ubyte.gz")[16:].reshape(-1, 28, 28)
+    labels = _unpack(folder / f"{stem}-labels-idx1-ubyte.gz")[8:]
+    return torch.from_numpy(pixels.copy()).float() / 255, torch.from_numpy(labels.copy()).long()
+
+
+def load_npz(path: Path) -> tuple[Float[Tensor, "images height width"], Int[Tensor, " images"]]:
+    """Load `images` and, if present, `labels` from a NumPy `.npz` file.
+
+    Raises:
+        InputError: no such file, no `images` [N, H, W] in it, or values that are no pixels.
+    """
+    if not path.is_file():
+        raise InputError(f"no data file {path}: give `mnist` or the path of an .npz file")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in arrays.files}
+    except (ValueError, OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path} cannot be read as an .npz file: {error}") from error
+    if "images" not in found or found["images"].ndim != 3 or not len(found["images"]):
+        raise InputError(f"{path} needs an array `images` of shape [N, H, W]; it holds {sorted(found) or 'nothing'}")
+    images = torch.from_numpy(_as_unit_interval(found["images"]))
+    labels = torch.from_numpy(found.get("labels", np.full(len(images), -1)).astype(np.int64))
+    if labels.shape != (len(images),):
+        raise InputError(f"{path}: `labels` has shape {tuple(labels.shape)}, `images` holds {len(images)} images")
+    check_images(images)
+    return images, labels
+
+
+def load_files(paths: Sequence[Path], *, size: int = 16) -> Float[Tensor, "images {size} {size}"]:
+    """Load image files (PNG, JPEG, ...) as grayscale, resized with antialiasing to `size` x `size`.
+
+    Raises:
+        InputError: a file is missing or is no image.
+    """
+    check_size(size)
+    return torch.cat([resize(_load_file(path)[None], size) for path in paths])
+
+
+def resize(images: Float[Tensor, "images height width"], size: int) -> Float[Tensor, "images {size} {size}"]:
+    """Resize bilinearly with antialiasing, as torchvision's `resize` does; pixels stay in [0, 1]."""
+    if images.shape[-2:] == (size, size):
+        return images
+    resized = interpolate(images[:, None], size=(size, size), mode="bilinear", antialias=True)
+    return resized[:, 0].clamp(0, 1)
+
+
+def check_size(size: int) -> None:
+    """Refuse an image side that amplitude embedding on qubits cannot hold without padding.
+
+    Raises:
+        InputError: `size` is no power of two from 2 on.
+    """
+    if size < 2 or size & (size - 1):
+        raise InputError(
+            f"image size {size} is no power of two: amplitude embedding needs 2, 4, 8, 16, 32, ... pixels a side"
+        )
+
+
+def check_images(images: Float[Tensor, "images height width"]) -> None:
+    """Refuse images whose values are no pixel intensities.
+
+    Raises:
+        InputError: an image holds NaN, or values outside [0, 1]; it is named by its index.
+    """
+    low, high = images.flatten(1).amin(1), images.flatten(1).amax(1)
+    # NaN fails every comparison, so the good images are asked for rather than the bad ones.
+    bad = (~((low >= 0) & (high <= 1))).nonzero().flatten().tolist()
+    if bad:
+        index = bad[0]
+        what = "NaN" if torch.isnan(images[index]).any() else f"values from {low[index]:g} to {high[index]:g}"
+        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+        raise InputError(f"image {index}{more} holds {what}: pixels must lie in [0, 1]; divide bytes by 255")
+
+
+def _unpack(path: Path) -> np.ndarray:
+    if not path.is_file():
+        raise InputError(f"no data file {path}: install qmae again, it ships MNIST")
+    try:
+        content = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path} is damaged ({error}): install qmae again, it ships MNIST") from error
+    expected, found = _MNIST_MD5[path.stem], hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if found != expected:
+        raise InputError(f"{path} is damaged: its unpacked MD5 is {found}, expected {expected}; install qmae again")
+    return np.frombuffer(content, dtype=np.uint8)
+
+
+def _load_file(path: Path) -> Float[Tensor, "height width"]:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            return torch.from_numpy(_as_unit_interval(np.asarray(image.convert("L"))))
+    except FileNotFoundError as error:
+        raise InputError(f"no image file {path}") from error
+    except (UnidentifiedImageError, OSError) as error:
+        raise InputError(f"{path} is no image that can be read: {error}") from error
+
+
+def _as_unit_interval(pixels: np.ndarray) -> np.ndarray:
+    scale = 255 if pixels.dtype == np.uint8 else 1
+    return pixels.astype(np.float32) / scale

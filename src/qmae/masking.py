@@ -1,0 +1,139 @@
+"""Masks: which patch of an image is hidden. The same seeded masks serve every model and baseline."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from qmae.errors import InputError
+from qmae.images import check_size
+
+Placement = Literal["grid", "anywhere"]
+"""`grid`: the patches tile the image and one of them is hidden. `anywhere`: any offset inside the image."""
+
+
+@dataclass(frozen=True)
+class PatchMask:
+    """One rectangular patch that is hidden from the model, at a place drawn uniformly.
+
+    Attributes:
+        image_size: pixels a side, a power of two.
+        ratio: hidden share of the pixels, 1/2, 1/4, 1/8, ...; the patch is as square as a power of two
+            allows, and wide rather than high: at 16 pixels 50% is 8 x 16, 25% 8 x 8, 12.5% 4 x 8.
+        placement: `"grid"` or `"anywhere"`.
+
+    Raises:
+        InputError: a size, ratio or placement that is not supported.
+    """
+
+    image_size: int = 16
+    ratio: float = 0.25
+    placement: Placement = "grid"
+
+    def __post_init__(self) -> None:
+        check_size(self.image_size)
+        if self.placement not in get_args(Placement):
+            raise InputError(f"no placement {self.placement!r}: choose one of {', '.join(get_args(Placement))}")
+        halvings = -math.log2(self.ratio) if 0 < self.ratio < 1 else 0.0
+        if halvings < 1 or not halvings.is_integer() or halvings > 2 * math.log2(self.image_size):
+            raise InputError(
+                f"mask ratio {self.ratio:g} is no supported patch: choose 0.5, 0.25, 0.125 or a smaller power of 1/2 "
+                f"that leaves at least one of {self.image_size} x {self.image_size} pixels"
+            )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the patch in pixels."""
+        halvings = round(-math.log2(self.ratio))
+        return self.image_size >> (halvings + 1) // 2, self.image_size >> halvings // 2
+
+    @cached_property
+    def corners(self) -> Int[Tensor, "positions 2"]:
+        """Row and column of the patch's upper left pixel, for every position."""
+        strides = self.shape if self.placement == "grid" else (1, 1)
+        rows, columns = (
+            torch.arange(0, self.image_size - extent + 1, stride)
+            for extent, stride in zip(self.shape, strides, strict=True)
+        )
+        return torch.cartesian_prod(rows, columns)
+
+    @cached_property
+    def holes(self) -> Bool[Tensor, "positions size size"]:
+        """True where the patch hides the image, for every position."""
+        pixel = torch.arange(self.image_size)
+        (top, left), (height, width) = self.corners.T[..., None], self.shape
+        rows = (pixel >= top) & (pixel < top + height)
+        columns = (pixel >= left) & (pixel < left + width)
+        return rows[:, :, None] & columns[:, None, :]
+
+    def sample(self, count: int, *, generator: torch.Generator) -> Masks:
+        """Draw one position for each of `count` images, uniformly."""
+        return Masks(self, torch.randint(len(self.corners), (count,), generator=generator))
+
+    def at(self, position: int, count: int) -> Masks:
+        """The same position for all of `count` images.
+
+        Raises:
+            InputError: no such position.
+        """
+        if not 0 <= position < len(self.corners):
+            raise InputError(f"no mask position {position}: this patch has positions 0 to {len(self.corners) - 1}")
+        return Masks(self, torch.full((count,), position))
+
+    def token_index(self, token_shape: tuple[int, int]) -> Int[Tensor, "positions size size"]:
+        """Say which pixel of a token lies under every pixel of the image, for every position.
+
+        The token is repeated as tiles are. Under `grid` the tiling is that of the image, under `anywhere`
+        it starts at the patch's corner; a token of the patch's own shape just fills the hole either way.
+
+        Args:
+            token_shape: height and width of the token in pixels.
+
+        Returns:
+            Indices into the flattened token; only those inside the hole mean anything.
+        """
+        pixel = torch.arange(self.image_size)
+        origin = self.corners if self.placement == "anywhere" else torch.zeros_like(self.corners)
+        rows = (pixel - origin[:, :1]) % token_shape[0]
+        columns = (pixel - origin[:, 1:]) % token_shape[1]
+        return rows[:, :, None] * token_shape[1] + columns[:, None, :]
+
+
+@dataclass(frozen=True)
+class Masks:
+    """The masks of a batch of images.
+
+    Attributes:
+        patch: the kind of patch.
+        position: which of the patch's positions is hidden in each image, Int [batch].
+    """
+
+    patch: PatchMask
+    position: Int[Tensor, " batch"]
+
+    @cached_property
+    def hidden(self) -> Bool[Tensor, "batch size size"]:
+        """True where a pixel is hidden."""
+        return self.patch.holes.to(self.position.device)[self.position]
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+    def __getitem__(self, index: slice | Tensor) -> Masks:
+        """Masks of a part of the batch."""
+        return Masks(self.patch, self.position[index])
+
+    def to(self, device: torch.device | str) -> Masks:
+        """The same masks on another device."""
+        return Masks(self.patch, self.position.to(device))
+
+
+def hide(images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+    """Set the hidden pixels to 0: all that a model or a baseline may see of an image."""
+    return images.masked_fill(masks.hidden, 0)

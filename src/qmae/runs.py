@@ -1,0 +1,102 @@
+"""Run folders: what was trained, with which settings, on which data; enough to repeat it or go on with it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from qmae.errors import InputError
+from qmae.files import new_folder, write_atomically
+from qmae.images import load_images
+from qmae.models import CONFIG, WEIGHTS, MaskedAutoencoder, ModelConfig
+from qmae.progress import Progress, silent
+from qmae.training import CHECKPOINT, HISTORY, History, TrainingConfig, train
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run and its folder.
+
+    The folder holds `config.json`, `model.safetensors`, `history.csv` and, until training is finished,
+    `checkpoint.pt`.
+
+    Attributes:
+        folder: where the run lies.
+        model: the model's config.
+        training: the settings of the training; their seed is that of the initial angles, too.
+        data: what it is trained on, as `load_images` takes it.
+    """
+
+    folder: Path
+    model: ModelConfig
+    training: TrainingConfig
+    data: str = "mnist"
+
+    @classmethod
+    def open(cls, folder: Path) -> Run:
+        """Read the settings of a run.
+
+        Raises:
+            InputError: the folder holds no run.
+        """
+        try:
+            content = json.loads((folder / CONFIG).read_text())
+            return cls(
+                folder,
+                ModelConfig.from_dict(content["model"]),
+                TrainingConfig(**content["training"]),
+                content["data"],
+            )
+        except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+            raise InputError(f"{folder} holds no training run ({error}): give the folder of `qmae train`") from error
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are trained."""
+        return (self.folder / WEIGHTS).exists() and not (self.folder / CHECKPOINT).exists()
+
+    def train(self, *, device: torch.device | str = "cpu", progress: Progress = silent) -> MaskedAutoencoder:
+        """Train from the start, or go on where an earlier training stopped; a finished run is only loaded.
+
+        If it is interrupted before its first epoch is finished, the folder is removed: it would hold nothing.
+
+        Args:
+            device: where to compute.
+            progress: told of every step.
+
+        Raises:
+            InputError: the folder holds something else, or cannot be written; or the data cannot be used.
+        """
+        if (self.folder / CONFIG).exists() and Run.open(self.folder) != self:
+            raise InputError(f"{self.folder} holds a run with other settings: choose another --out")
+        if self.finished:
+            return self.load()
+        size = self.model.patch.image_size
+        images, validation = (load_images(self.data, split=s, size=size)[0] for s in ("train", "validation"))
+        if not (self.folder / CONFIG).exists():
+            content = {"model": asdict(self.model), "training": asdict(self.training), "data": self.data}
+            write_atomically(new_folder(self.folder) / CONFIG, json.dumps(content, indent=2) + "\n")
+        model = MaskedAutoencoder(self.model, generator=torch.Generator().manual_seed(self.training.seed))
+        try:
+            train(model, images, validation, self.training, folder=self.folder, device=device, progress=progress)
+        except BaseException:
+            if not (self.folder / CHECKPOINT).exists():
+                shutil.rmtree(self.folder)
+            raise
+        return model
+
+    def load(self) -> MaskedAutoencoder:
+        """Load the model of the last finished epoch.
+
+        Raises:
+            InputError: there is none.
+        """
+        return MaskedAutoencoder.from_pretrained(self.folder)
+
+    def history(self) -> History:
+        """Read `history.csv`."""
+        return History.from_csv((self.folder / HISTORY).read_text())

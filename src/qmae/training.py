@@ -1,0 +1,213 @@
+"""Algorithm 1: train a model on masked images with Adam, in checkpoints that can be resumed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from safetensors.torch import save
+from torch import Tensor
+
+from qmae.errors import InputError
+from qmae.files import write_atomically
+from qmae.masking import Masks
+from qmae.models import WEIGHTS, MaskedAutoencoder, embed_references
+from qmae.progress import Progress, silent
+
+COLUMNS = (
+    *("step", "epoch", "loss_mean", "loss_p05", "loss_p95"),
+    *("learning_rate", "skipped", "validation_fidelity", "seconds"),
+)
+CHECKPOINT, HISTORY = "checkpoint.pt", "history.csv"
+VALIDATION_MASK_SEED = 1
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a model is trained; the same for QMAE and QAE. docs/settings.md says how the defaults were chosen.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch_size: images per step of Adam.
+        learning_rate: peak of the one-cycle schedule.
+        seed: for the order of the images and their masks.
+
+    Raises:
+        InputError: a number that is not positive.
+    """
+
+    epochs: int = 28
+    batch_size: int = 256
+    learning_rate: float = 0.02
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1 or not self.learning_rate > 0:
+            raise InputError("epochs, batch size and learning rate must be positive")
+
+
+@dataclass
+class History:
+    """What happened at every step; `COLUMNS` names the values of a row.
+
+    `loss_mean`, `loss_p05` and `loss_p95` are the mean and the 5% and 95% quantiles of 1 - F over the
+    images of the step (Figure 8), `skipped` counts images that had nothing left to embed,
+    `validation_fidelity` is known at the end of an epoch and NaN elsewhere, `seconds` is the time trained.
+    """
+
+    rows: list[list[float]] = field(default_factory=list)
+
+    def column(self, name: str) -> list[float]:
+        """All values of one column."""
+        return [row[COLUMNS.index(name)] for row in self.rows]
+
+    def to_csv(self) -> str:
+        """The history as CSV with a header; NaN is left empty."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows([["" if value != value else f"{value:.9g}" for value in row] for row in self.rows])
+        return text.getvalue()
+
+    @classmethod
+    def from_csv(cls, text: str) -> History:
+        """Read what `to_csv` wrote."""
+        rows = list(csv.reader(io.StringIO(text)))[1:]
+        return cls([[float(value or "nan") for value in row] for row in rows])
+
+
+def train(
+    model: MaskedAutoencoder,
+    images: Float[Tensor, "images size size"],
+    validation: Float[Tensor, "held_out size size"],
+    config: TrainingConfig,
+    *,
+    folder: Path | None = None,
+    device: torch.device | str = "cpu",
+    progress: Progress = silent,
+) -> History:
+    """Minimize the mean of 1 - F over masked images with Adam (Algorithm 1, Eq. 9).
+
+    Every epoch shuffles the images and draws a new mask for each; two models trained with the same seed
+    see the same images under the same masks in the same order.
+
+    Args:
+        model: trained in place; ends on the CPU.
+        images: training images in [0, 1].
+        validation: images that only measure; their masks are the same in every epoch.
+        config: epochs, batch size, learning rate, seed.
+        folder: if given, the state after every epoch is kept here and training goes on from what lies here.
+        device: where to compute.
+        progress: told of every step.
+
+    Returns:
+        The history of all steps, those before a resume included.
+
+    Raises:
+        InputError: an image is all black or holds NaN.
+    """
+    # Refuse what cannot be embedded now, not in the middle of an epoch.
+    embed_references(images)
+    embed_references(validation)
+    model.to(device)
+    images, validation = images.to(device), validation.to(device)
+    validation_masks = model.config.patch.sample(
+        len(validation), generator=torch.Generator().manual_seed(VALIDATION_MASK_SEED)
+    ).to(device)
+    state = _TrainingState(model, config, steps_per_epoch=-(-len(images) // config.batch_size))
+    if folder and (folder / CHECKPOINT).exists():
+        state.load(folder / CHECKPOINT)
+    history = state.history
+    with progress(f"training {model.name}, {model.config.patch.ratio:.1%} mask", state.total_steps) as advance:
+        advance(len(history.rows))
+        started = time.perf_counter() - (history.column("seconds")[-1] if history.rows else 0.0)
+        for epoch in range(len(history.rows) // state.steps_per_epoch, config.epochs):
+            masks = model.config.patch.sample(len(images), generator=state.generator).to(device)
+            for batch in torch.randperm(len(images), generator=state.generator).split(config.batch_size):
+                batch = batch.to(device)
+                measured = state.step(images[batch], masks[batch])
+                seconds = time.perf_counter() - started
+                history.rows.append([len(history.rows) + 1, epoch + 1, *measured, float("nan"), seconds])
+                advance(1)
+            history.rows[-1][COLUMNS.index("validation_fidelity")] = mean_fidelity(model, validation, validation_masks)
+            if folder:
+                state.save(folder)
+    model.cpu()
+    if folder:
+        (folder / CHECKPOINT).unlink()
+    return history
+
+
+@torch.no_grad()
+def mean_fidelity(
+    model: MaskedAutoencoder,
+    images: Float[Tensor, "images size size"],
+    masks: Masks,
+    *,
+    batch_size: int = 2_000,
+) -> float:
+    """Mean fidelity over many images."""
+    batches = zip(images.split(batch_size), masks.position.split(batch_size), strict=True)
+    total = sum(model.fidelity(part, Masks(masks.patch, position)).sum().item() for part, position in batches)
+    return total / len(images)
+
+
+class _TrainingState:
+    """All that a checkpoint must hold so that a resumed run equals an uninterrupted one."""
+
+    def __init__(self, model: MaskedAutoencoder, config: TrainingConfig, *, steps_per_epoch: int) -> None:
+        self.model = model
+        self.steps_per_epoch = steps_per_epoch
+        self.total_steps = config.epochs * steps_per_epoch
+        self.optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, config.learning_rate, total_steps=self.total_steps, cycle_momentum=False
+        )
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.history = History()
+        self._quantiles = torch.tensor([0.05, 0.95], device=model.angles.device)
+
+    def step(self, images: Float[Tensor, "batch size size"], masks: Masks) -> list[float]:
+        """One step of Adam; returns mean and quantiles of the loss, the learning rate, how many were skipped."""
+        used = self.model.fill(images, masks).flatten(1).any(1)
+        rate = self.schedule.get_last_lr()[0]
+        summary = [float("nan")] * 3
+        if used.any():
+            losses = self.model(images[used], masks[used])
+            self.optimizer.zero_grad()
+            losses.mean().backward()
+            self.optimizer.step()
+            losses = losses.detach()
+            low, high = torch.quantile(losses, self._quantiles).tolist()
+            summary = [losses.mean().item(), low, high]
+        self.schedule.step()
+        return [*summary, rate, float((~used).sum())]
+
+    def save(self, folder: Path) -> None:
+        """Write the checkpoint, which alone counts for a resume, and beside it the model and its history."""
+        content = io.BytesIO()
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "generator": self.generator.get_state(),
+            "history": self.history.rows,
+        }
+        torch.save(state, content)
+        write_atomically(folder / CHECKPOINT, content.getvalue())
+        write_atomically(folder / HISTORY, self.history.to_csv())
+        write_atomically(folder / WEIGHTS, save(self.model.state_dict()))
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint."""
+        state = torch.load(path, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.generator.set_state(state["generator"])
+        self.history.rows = state["history"]
