@@ -7,27 +7,14 @@ mask hides never reaches them.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Protocol
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from qmae.masking import Masks, hide
-from qmae.models import embed_references
+from qmae.models import MaskedAutoencoder, embed_references
 from qmae.simulation import embed
-
-
-class Reconstructor(Protocol):
-    """Anything that completes masked images: a quantum model or a baseline."""
-
-    def fidelity(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        """Fidelity of the output with the unmasked, amplitude-embedded image."""
-        ...
-
-    def probabilities(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
-        """Probability of every pixel's basis state in the output."""
-        ...
 
 
 class Baseline(ABC):
@@ -78,3 +65,7 @@ class MeanPatch(Baseline):
     def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """Put the mean image's pixels into the hole."""
         return torch.where(masks.hidden, self.mean.to(visible), visible)
+
+
+Subject = MaskedAutoencoder | Baseline
+"""What can be measured: a quantum model or a yardstick."""

@@ -97,6 +97,7 @@ def reproduce(
     from qmae.files import new_folder
     from qmae.report import model_table, write_report
 
+    device = _device(accelerator)
     if not (resume and out.exists()):
         new_folder(out)
     protocol = replace(BUDGETS[budget.value], placement=placement.value, seed=seed)
@@ -109,7 +110,7 @@ def reproduce(
         protocol,
         out,
         classifier=judge,
-        device=_device(accelerator),
+        device=device,
         progress=_progress,
         on_rows=_print_rows,
     )
@@ -138,7 +139,7 @@ def train(
 
     Example: `qmae train --preset qmae --epochs 3 --seed 1 --out runs/mine`
     """
-    from qmae.files import new_folder
+    from qmae.files import check_free
     from qmae.masking import PatchMask
     from qmae.models import PRESETS, ModelConfig
     from qmae.runs import Run
@@ -151,7 +152,7 @@ def train(
         settings = TrainingConfig(seed=seed, **{name: value for name, value in chosen.items() if value is not None})
         config = ModelConfig(patch=PatchMask(size, mask_ratio, placement.value), layers=layers, **PRESETS[preset.value])
         folder = out or Path("runs") / f"{preset.value}-{mask_ratio:g}-seed{seed}"
-        run = Run(new_folder(folder), config, settings, data)
+        run = Run(check_free(folder), config, settings, data)
     run.train(device=_device(accelerator), progress=_progress)
     history = run.history()
     console.print(
@@ -265,11 +266,10 @@ def train_classifier(
 
     Example: `qmae train-classifier --out judge.safetensors`
     """
-    from qmae.errors import InputError
     from qmae.evaluation import TestSet
+    from qmae.files import check_free
 
-    if out.exists():
-        raise InputError(f"{out} exists: choose another --out")
+    check_free(out)
     model = _train_classifier(out, data=data, size=size, epochs=epochs, seed=seed, accelerator=accelerator)
     accuracy = TestSet.load(data, size=size, classifier=model, progress=_progress).classifier_accuracy
     console.print(f"{out}: accuracy on test images {accuracy:.2%}")

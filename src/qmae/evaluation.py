@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from qmae.baselines import Baseline, Reconstructor
+from qmae.baselines import Subject
 from qmae.classifier import load_classifier, predict
 from qmae.files import write_atomically
 from qmae.images import load_images
@@ -89,7 +89,7 @@ class Outputs:
 
 @torch.no_grad()
 def complete(
-    subject: Reconstructor,
+    subject: Subject,
     images: Float[Tensor, "images size size"],
     masks: Masks,
     *,
@@ -179,7 +179,7 @@ class TestSet:
 
     def measure(
         self,
-        subject: MaskedAutoencoder | Baseline,
+        subject: Subject,
         patch: PatchMask,
         *,
         seed: int | None = None,
@@ -194,7 +194,7 @@ class TestSet:
 
     def row(
         self,
-        subject: MaskedAutoencoder | Baseline,
+        subject: Subject,
         outputs: Outputs,
         patch: PatchMask,
         readout: Readout,
@@ -244,7 +244,7 @@ def metrics_json(protocol: dict[str, Any], classifier_accuracy: float | None, ro
 
 
 def save_reconstructions(
-    path: Path, subject: Reconstructor, test: TestSet, patch: PatchMask, *, readout: Readout = "amplitude"
+    path: Path, subject: Subject, test: TestSet, patch: PatchMask, *, readout: Readout = "amplitude"
 ) -> None:
     """Write all reconstructions to an `.npz` file, for anyone who wants to score them with other tools.
 

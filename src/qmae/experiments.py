@@ -11,11 +11,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from qmae.baselines import Baseline, MeanPatch, Nothing
+from qmae.baselines import Baseline, MeanPatch, Nothing, Subject
 from qmae.evaluation import Row, TestSet, complete, metrics_json
 from qmae.images import load_images
 from qmae.masking import Masks, PatchMask, Placement
-from qmae.models import PRESETS, MaskedAutoencoder, ModelConfig
+from qmae.models import PRESETS, ModelConfig
 from qmae.progress import Progress, silent
 from qmae.runs import Run
 from qmae.simulation import Readout, read_out
@@ -169,9 +169,9 @@ def reproduce(
     )
     baselines = yardsticks(protocol.data, protocol.size)
     results = Results(protocol, test.classifier_accuracy)
-    subjects: dict[float, list[MaskedAutoencoder | Baseline]] = {ratio: list(baselines) for ratio in RATIOS}
+    subjects: dict[float, list[Subject]] = {ratio: list(baselines) for ratio in RATIOS}
 
-    def measure(subject: MaskedAutoencoder | Baseline, ratio: float, **facts: Any) -> None:
+    def measure(subject: Subject, ratio: float, **facts: Any) -> None:
         rows = test.measure(subject, protocol.patch(ratio), **facts)
         results.rows += rows
         on_rows(rows)
@@ -206,7 +206,7 @@ def first_of_each_class(labels: Int[Tensor, " images"]) -> Int[Tensor, " classes
 
 
 def pictures(
-    subjects: Iterable[MaskedAutoencoder | Baseline],
+    subjects: Iterable[Subject],
     images: Float[Tensor, "images size size"],
     masks: Masks,
     *,

@@ -71,6 +71,6 @@ def _grid(rows: Sequence[tuple[str, Tensor]]) -> Figure:
     for (label, images), line in zip(rows, axes, strict=True):
         line[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
         for image, cell in zip(images, line, strict=True):
-            cell.imshow(image, cmap="gray", vmin=0, vmax=float(image.max()) or 1)
+            cell.imshow(image.numpy(), cmap="gray", vmin=0, vmax=float(image.max()) or 1)
             cell.set(xticks=[], yticks=[])
     return figure

@@ -8,16 +8,26 @@ from pathlib import Path
 from qmae.errors import InputError
 
 
+def check_free(path: Path) -> Path:
+    """Refuse a place where something lies already, other than an empty folder.
+
+    Raises:
+        InputError: something lies there.
+    """
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise InputError(f"{path} is taken: choose another --out, or go on with a run by --resume")
+    return path
+
+
 def new_folder(path: Path) -> Path:
     """Make a folder that was not there, or was empty.
 
     Raises:
         InputError: something lies there already, or the folder cannot be made.
     """
+    check_free(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
-            raise InputError(f"{path} is not empty: choose another --out, or go on with it by --resume")
         # Root may pass the permission bits of a file system that is read-only all the same: try it.
         probe = path / ".writable"
         probe.touch()

@@ -100,6 +100,8 @@ def load_npz(path: Path) -> tuple[Float[Tensor, "images height width"], Int[Tens
         raise InputError(f"{path} cannot be read as an .npz file: {error}") from error
     if "images" not in found or found["images"].ndim != 3 or not len(found["images"]):
         raise InputError(f"{path} needs an array `images` of shape [N, H, W]; it holds {sorted(found) or 'nothing'}")
+    if not all(np.issubdtype(array.dtype, np.number) for array in found.values()):
+        raise InputError(f"{path} holds an array of no numbers: `images` must be uint8 or float, `labels` int")
     images = torch.from_numpy(_as_unit_interval(found["images"]))
     labels = torch.from_numpy(found.get("labels", np.full(len(images), -1)).astype(np.int64))
     if labels.shape != (len(images),):

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from qmae.errors import InputError
+
 
 def scale_to_maximum(images: Float[Tensor, "*images height width"]) -> Float[Tensor, "*images height width"]:
     """Divide every image by its own maximum, as all are before SSIM and the classifier; black stays black."""
@@ -28,10 +30,16 @@ def structural_similarity(
 ) -> Float[Tensor, " images"]:
     """Structural similarity index (SSIM), both images scaled to their maximum; 0 for a black reconstruction.
 
-    Computed by torchmetrics with a Gaussian window (sigma 1.5) and data range 1.
+    Computed by torchmetrics with a Gaussian window (sigma 1.5), images mirrored at their edges, and data range 1.
+
+    Raises:
+        InputError: images smaller than 8 x 8 pixels.
     """
     from torchmetrics.functional.image import structural_similarity_index_measure
 
+    height, width = originals.shape[-2:]
+    if min(height, width) < 8:
+        raise InputError(f"SSIM needs images of 8 x 8 pixels at least, not {height} x {width}")
     similarity = structural_similarity_index_measure(
         scale_to_maximum(reconstructions)[:, None],
         scale_to_maximum(originals)[:, None],

@@ -175,7 +175,7 @@ class _TrainingState:
     def step(self, images: Float[Tensor, "batch size size"], masks: Masks) -> list[float]:
         """One step of Adam; returns mean and quantiles of the loss, the learning rate, how many were skipped."""
         used = self.model.fill(images, masks).flatten(1).any(1)
-        rate = self.schedule.get_last_lr()[0]
+        rate = float(self.schedule.get_last_lr()[0])
         summary = [float("nan")] * 3
         if used.any():
             losses = self.model(images[used], masks[used])

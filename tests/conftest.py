@@ -1,0 +1,41 @@
+"""Shapes are checked while testing: every array annotation of the package is enforced."""
+
+from pathlib import Path
+
+import jaxtyping
+import numpy as np
+import pytest
+from jaxtyping import install_import_hook
+
+ROOMS = "ansatz simulation images masking models training metrics classifier baselines evaluation experiments runs"
+install_import_hook([f"qmae.{room}" for room in ROOMS.split()], "beartype.beartype")
+
+import torch  # noqa: E402
+
+torch.set_num_threads(2)
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(7)
+
+
+@pytest.fixture(scope="session")
+def small_data(tmp_path_factory) -> Path:
+    """120 images of 8 x 8 pixels: a bright bar on a dim ground, its row the label."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(120) % 4
+    images = rng.uniform(0, 0.1, (120, 8, 8)).astype(np.float32)
+    for image, label in zip(images, labels, strict=True):
+        image[2 * label : 2 * label + 2] += 0.8
+    path = tmp_path_factory.mktemp("data") / "bars.npz"
+    np.savez(path, images=images, labels=labels)
+    return path
+
+
+@pytest.fixture
+def unchecked():
+    """Without the type checks, so that an argument of a wrong type reaches the package's own error message."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

@@ -1,0 +1,38 @@
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qmae.ansatz import SU4_BLOCK, Ansatz
+from qmae.simulation import block_unitaries
+
+
+def test_block_has_15_rotations_and_3_cnots_in_the_papers_order():
+    names = " ".join(gate.name + "".join("ab"[wire] for wire in gate.wires) for gate in SU4_BLOCK)
+    assert names == ("RZa RYa RZa RZb RYb RZb CNOTba RZa RYb CNOTab RYb CNOTba RZa RYa RZa RZb RYb RZb")
+    assert [gate.angle for gate in SU4_BLOCK if gate.angle is not None] == list(range(15))
+
+
+@given(st.integers(0, 1000))
+@settings(max_examples=10, deadline=None)
+def test_block_reaches_su4(seed):
+    """15 independent directions at a random point: the tangent space of SU(4) has 15."""
+    angles = torch.rand(15, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * 6.28
+
+    def entries(t):
+        return torch.view_as_real(block_unitaries(t[None], SU4_BLOCK)).flatten()
+
+    assert torch.linalg.matrix_rank(torch.autograd.functional.jacobian(entries, angles), rtol=1e-6) == 15
+
+
+def test_block_at_zero_angles_is_swap():
+    swap = torch.tensor([[1, 0, 0, 0], [0, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 1]], dtype=torch.complex128)
+    torch.testing.assert_close(block_unitaries(torch.zeros(1, 15, dtype=torch.float64), SU4_BLOCK)[0], swap)
+
+
+def test_pairs_are_lexicographic_and_repeat_in_every_layer():
+    assert Ansatz(3, 2).pairs == ((0, 1), (0, 2), (1, 2)) * 2
+
+
+def test_number_of_angles():
+    assert Ansatz(8).angles == 420
+    assert Ansatz(8, 3).angles == 1260

@@ -1,0 +1,209 @@
+"""The command as a user meets it: exit codes, one line for every mistake, nothing half-written left behind."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import qmae
+from qmae.cli import main
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run the command in this process; gives exit code, output and errors."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["qmae", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        printed = capsys.readouterr()
+        return stopped.value.code or 0, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def run_folder(small_data, tmp_path_factory):
+    from qmae import ModelConfig, PatchMask, TrainingConfig
+    from qmae.runs import Run
+
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    Run(folder, ModelConfig(PatchMask(8)), TrainingConfig(epochs=2, batch_size=40), str(small_data)).train()
+    return folder
+
+
+def assert_refused(result, message):
+    code, out, err = result
+    assert code == 2
+    assert message in err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert "Traceback" not in out + err
+
+
+def test_train_evaluate_and_reconstruct(command, small_data, tmp_path):
+    run = tmp_path / "run"
+    train = ["train", "--data", small_data, "--size", 8, "--epochs", 2, "--preset", "qae", "--out", run]
+    code, out, _ = command(*train)
+    assert code == 0
+    assert "validation fidelity" in out
+    assert {path.name for path in run.iterdir()} == {"config.json", "history.csv", "model.safetensors"}
+
+    code, out, _ = command("evaluate", run, "--images", 20, "--save-reconstructions", tmp_path / "r.npz")
+    assert code == 0
+    rows = json.loads((run / "metrics.json").read_text())["rows"]
+    assert [row["model"] for row in rows] == ["qae", "qae", "mean", "mean", "nothing", "nothing"]
+    assert all(row["images"] == 20 and row["accuracy"] is None for row in rows)
+    with np.load(tmp_path / "r.npz") as arrays:
+        assert arrays["reconstructions"].shape == (20, 8, 8)
+
+    picture = tmp_path / "mine.png"
+    Image.fromarray(np.full((40, 40), 200, np.uint8)).save(picture)
+    code, out, _ = command("reconstruct", run, picture, picture, "--position", 1, "--out", tmp_path / "pictures")
+    assert code == 0
+    assert out.count("fidelity") == 2
+    names = {"000-mine.png", "001-mine.png", "overview.png"}
+    assert {path.name for path in (tmp_path / "pictures").iterdir()} == names
+    with Image.open(tmp_path / "pictures" / "000-mine.png") as image:
+        assert image.size == (8, 8)
+
+
+def test_evaluate_under_other_masks(command, run_folder):
+    options = ["--mask-ratio", 0.5, "--placement", "anywhere", "--seed", 3]
+    assert command("evaluate", run_folder, *options)[0] == 0
+    row = json.loads((run_folder / "metrics.json").read_text())["rows"][0]
+    assert (row["mask_ratio"], row["trained_ratio"], row["placement"], row["mask_seed"]) == (0.5, 0.25, "anywhere", 3)
+
+
+def test_a_finished_run_may_be_resumed(command, run_folder):
+    assert command("train", "--resume", run_folder)[0] == 0
+
+
+@pytest.mark.parametrize("name", ["reproduce", "train", "evaluate", "reconstruct", "train-classifier"])
+def test_every_command_has_an_example(command, name):
+    code, out, _ = command(name, "--help")
+    assert code == 0
+    assert f"qmae {name}" in out.split("Example")[1]
+
+
+def test_train_classifier_refuses_a_file_that_exists(command, tmp_path):
+    (tmp_path / "c").write_text("mine")
+    assert_refused(command("train-classifier", "--out", tmp_path / "c"), "c is taken: choose another --out")
+    assert (tmp_path / "c").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--data", "gone.npz"], "no data file gone.npz"),
+        (["train", "--size", 28], "image size 28 is no power of two"),
+        (["train", "--mask-ratio", 0.3], "mask ratio 0.3 is no supported patch: choose 0.5, 0.25, 0.125"),
+        (["train", "--learning-rate", -1], "must be positive"),
+        (["train", "--preset", "vae"], "Invalid value for '--preset'"),
+        (["train", "--epochs", "many"], "Invalid value for '--epochs'"),
+        (["train", "--depth", 3], "No such option: --depth"),
+        (["train", "--resume", "gone"], "gone holds no training run"),
+        (["evaluate", "gone"], "gone holds no training run"),
+        (["evaluate"], "Missing argument"),
+        (["frobnicate"], "No such command 'frobnicate'"),
+    ],
+)
+def test_bad_arguments_are_one_line_and_leave_nothing(command, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert_refused(command(*arguments), message)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda images: images.__setitem__(5, 0), "image 5 is all black: it has no direction to embed"),
+        (lambda images: images.__setitem__(5, np.nan), "image 5 holds NaN"),
+        (lambda images: images.__setitem__(5, 2), "image 5 holds values from 2 to 2: pixels must lie in [0, 1]"),
+    ],
+)
+def test_bad_images_are_refused_by_index(command, tmp_path, run_folder, change, message):
+    images = np.random.default_rng(0).uniform(size=(40, 8, 8))
+    change(images)
+    np.savez(tmp_path / "bad.npz", images=images)
+    assert_refused(command("evaluate", run_folder, "--data", tmp_path / "bad.npz"), message)
+    out = tmp_path / "run"
+    assert_refused(command("train", "--data", tmp_path / "bad.npz", "--size", 8, "--out", out), message)
+    assert not out.exists()
+
+
+def test_black_pictures_and_other_files_are_refused(command, tmp_path, run_folder):
+    Image.new("L", (8, 8)).save(tmp_path / "black.png")
+    options = ["--out", tmp_path / "out"]
+    assert_refused(command("reconstruct", run_folder, tmp_path / "black.png", *options), "image 0 is all black")
+    assert_refused(command("reconstruct", run_folder, tmp_path / "gone.png", *options), "no image file")
+    assert_refused(command("reconstruct", run_folder, tmp_path / "black.png", "--position", 9), "no mask position 9")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["train", "reproduce"])
+def test_folders_that_are_taken_or_cannot_be_written_are_refused(command, tmp_path, name):
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "thesis.txt").write_text("mine")
+    assert_refused(command(name, "--out", tmp_path / "taken"), "taken is taken: choose another --out")
+    # Permissions do not stop a test that runs as root; a file where a folder should be does.
+    assert_refused(command(name, "--out", tmp_path / "taken" / "thesis.txt" / "run"), "cannot write to")
+    assert [path.name for path in (tmp_path / "taken").iterdir()] == ["thesis.txt"]
+
+
+def test_a_place_where_reconstructions_cannot_be_written_is_refused(command, tmp_path, run_folder):
+    target = tmp_path / "gone" / "r.npz"
+    assert_refused(command("evaluate", run_folder, "--save-reconstructions", target), "cannot write")
+
+
+def test_ctrl_c_keeps_what_is_finished(small_data, tmp_path):
+    run = tmp_path / "run"
+    options = ["--data", small_data, "--size", "8", "--epochs", "100000", "--out", run]
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from qmae.cli import main; main()", "train", *options],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not (run / "model.safetensors").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err == "interrupted: every finished epoch is kept; go on with --resume\n"
+    names = {path.name for path in run.iterdir()}
+    assert names == {"config.json", "model.safetensors", "history.csv", "checkpoint.pt"}
+    assert qmae.MaskedAutoencoder.from_pretrained(run).angles.isfinite().all()
+
+
+def modules_after(statement):
+    code = f"import sys; {statement}; print(*{{name.split('.')[0] for name in sys.modules}})"
+    return set(subprocess.check_output([sys.executable, "-c", code], text=True).split())
+
+
+def test_help_does_not_wait_for_torch():
+    assert "torch" not in modules_after("import qmae.cli")
+
+
+def test_the_library_loads_nothing_it_does_not_need():
+    heavy = {"pennylane", "torchmetrics", "torchvision", "matplotlib", "sklearn", "lightning", "PIL"}
+    assert not heavy & modules_after("from qmae import MaskedAutoencoder, PatchMask, load_images, train")
+
+
+def test_every_public_name_can_be_imported():
+    for name in qmae.__all__:
+        assert getattr(qmae, name).__module__.startswith("qmae.")
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = qmae.nonsense
+
+
+def test_bundled_data_carries_its_licence():
+    text = (Path(qmae.__file__).parent / "data" / "mnist" / "LICENSE.md").read_text()
+    assert "CC BY-SA 3.0" in text
