@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from qmae.images import load_images
     from qmae.masking import Masks, PatchMask
     from qmae.models import MaskedAutoencoder, ModelConfig
-    from qmae.training import TrainingConfig, train
+    from qmae.settings import TrainingConfig
+    from qmae.training import train
 
 _HOME = {
     "Ansatz": "ansatz",
@@ -23,7 +24,7 @@ _HOME = {
     "ModelConfig": "models",
     "Nothing": "baselines",
     "PatchMask": "masking",
-    "TrainingConfig": "training",
+    "TrainingConfig": "settings",
     "load_images": "images",
     "train": "training",
 }

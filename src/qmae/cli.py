@@ -6,15 +6,15 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
 from qmae.errors import InputError
+from qmae.settings import Placement, Readout, TrainingConfig
 
 if TYPE_CHECKING:
     import torch
@@ -32,42 +32,7 @@ app = typer.Typer(
 console = Console()
 
 
-class Placement(StrEnum):
-    """Where the masked patch may lie."""
-
-    grid = "grid"
-    anywhere = "anywhere"
-
-
-class Readout(StrEnum):
-    """What is taken for a pixel's value."""
-
-    amplitude = "amplitude"
-    probability = "probability"
-
-
-class Budget(StrEnum):
-    """How much of the experiment is run."""
-
-    full = "full"
-    quick = "quick"
-
-
-class Preset(StrEnum):
-    """Which of the paper's models."""
-
-    qmae = "qmae"
-    qae = "qae"
-
-
-class Accelerator(StrEnum):
-    """Where torch computes."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
-
+Accelerator = Literal["auto", "cpu", "cuda"]
 AcceleratorOption = Annotated[Accelerator, typer.Option(help="Where torch computes.")]
 SeedOption = Annotated[int, typer.Option(help="Seed; the same seed gives the same numbers.")]
 
@@ -75,8 +40,10 @@ SeedOption = Annotated[int, typer.Option(help="Seed; the same seed gives the sam
 @app.command()
 def reproduce(
     out: Annotated[Path, typer.Option(help="Folder for report, figures and trained models.")] = Path("reproduction"),
-    budget: Annotated[Budget, typer.Option(help="`quick`: all of it in small, in 3 minutes at most.")] = Budget.full,
-    placement: Annotated[Placement, typer.Option(help="Where the masked patch may lie.")] = Placement.grid,
+    budget: Annotated[
+        Literal["full", "quick"], typer.Option(help="`quick`: all of it in small, in 3 minutes at most.")
+    ] = "full",
+    placement: Annotated[Placement, typer.Option(help="Where the masked patch may lie.")] = "grid",
     seeds: Annotated[int | None, typer.Option(min=1, help="How often each model is trained; 3, or 1 if quick.")] = None,
     seed: Annotated[int, typer.Option(help="The first of these seeds.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on in a folder; nothing is trained twice.")] = False,
@@ -84,7 +51,7 @@ def reproduce(
         bool,
         typer.Option("--train-classifier", help="Train the ResNet18 as well, 20 minutes, and use that one."),
     ] = False,
-    accelerator: AcceleratorOption = Accelerator.auto,
+    accelerator: AcceleratorOption = "auto",
 ) -> None:
     """The main job: Table 1, Figures 6 to 8 and the claims of the paper, computed on MNIST, beside ours.
 
@@ -100,7 +67,7 @@ def reproduce(
     device = _device(accelerator)
     if not (resume and out.exists()):
         new_folder(out)
-    protocol = replace(BUDGETS[budget.value], placement=placement.value, seed=seed)
+    protocol = replace(BUDGETS[budget], placement=placement, seed=seed)
     protocol = replace(protocol, seeds=seeds or protocol.seeds)
     judge = None
     if train_classifier:
@@ -121,19 +88,21 @@ def reproduce(
 
 @app.command()
 def train(
-    preset: Annotated[Preset, typer.Option(help="Which model.")] = Preset.qmae,
+    preset: Annotated[Literal["qmae", "qae"], typer.Option(help="Which model.")] = "qmae",
     mask_ratio: Annotated[float, typer.Option(help="Hidden share of the image: 0.5, 0.25, 0.125, ...")] = 0.25,
-    placement: Annotated[Placement, typer.Option(help="Where the masked patch may lie.")] = Placement.grid,
+    placement: Annotated[Placement, typer.Option(help="Where the masked patch may lie.")] = "grid",
     layers: Annotated[int, typer.Option(min=1, help="Sweeps of the ansatz over all pairs of qubits.")] = 1,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training images.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Images per step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Peak of Adam's one-cycle schedule.")] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = TrainingConfig.epochs,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images per step.")] = TrainingConfig.batch_size,
+    learning_rate: Annotated[
+        float, typer.Option(help="Peak of Adam's one-cycle schedule.")
+    ] = TrainingConfig.learning_rate,
     seed: SeedOption = 0,
     data: Annotated[str, typer.Option(help="`mnist`, or an .npz file with `images` [N, H, W].")] = "mnist",
     size: Annotated[int, typer.Option(help="Pixels a side, a power of two.")] = 16,
     out: Annotated[Path | None, typer.Option(help="Run folder; by default named after model and seed.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with this run, with its own settings.")] = None,
-    accelerator: AcceleratorOption = Accelerator.auto,
+    accelerator: AcceleratorOption = "auto",
 ) -> None:
     """Train one model into a run folder.
 
@@ -143,15 +112,13 @@ def train(
     from qmae.masking import PatchMask
     from qmae.models import PRESETS, ModelConfig
     from qmae.runs import Run
-    from qmae.training import TrainingConfig
 
     if resume:
         run = Run.open(resume)
     else:
-        chosen = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
-        settings = TrainingConfig(seed=seed, **{name: value for name, value in chosen.items() if value is not None})
-        config = ModelConfig(patch=PatchMask(size, mask_ratio, placement.value), layers=layers, **PRESETS[preset.value])
-        folder = out or Path("runs") / f"{preset.value}-{mask_ratio:g}-seed{seed}"
+        settings = TrainingConfig(epochs, batch_size, learning_rate, seed)
+        config = ModelConfig(patch=PatchMask(size, mask_ratio, placement), layers=layers, **PRESETS[preset])
+        folder = out or Path("runs") / f"{preset}-{mask_ratio:g}-seed{seed}"
         run = Run(check_free(folder), config, settings, data)
     run.train(device=_device(accelerator), progress=_progress)
     history = run.history()
@@ -174,9 +141,9 @@ def evaluate(
         Path | None,
         typer.Option(help="Keep images, masks, reconstructions, fidelities, labels in this .npz file."),
     ] = None,
-    readout: Annotated[Readout, typer.Option(help="Of the reconstructions that are kept.")] = Readout.amplitude,
+    readout: Annotated[Readout, typer.Option(help="Of the reconstructions that are kept.")] = "amplitude",
     seed: Annotated[int, typer.Option(help="Seed of the test masks.")] = 0,
-    accelerator: AcceleratorOption = Accelerator.auto,
+    accelerator: AcceleratorOption = "auto",
 ) -> None:
     """Measure a run on test images, beside the yardsticks; writes `metrics.json` into the run folder.
 
@@ -192,7 +159,7 @@ def evaluate(
     from qmae.runs import Run
 
     opened = Run.open(run)
-    given = {"ratio": mask_ratio, "placement": placement and placement.value}
+    given = {"ratio": mask_ratio, "placement": placement}
     patch = replace(opened.model.patch, **{name: value for name, value in given.items() if value is not None})
     test = TestSet.load(
         data or opened.data,
@@ -208,7 +175,7 @@ def evaluate(
     content = metrics_json(protocol, test.classifier_accuracy, rows)
     write_atomically(run / "metrics.json", json.dumps(content, indent=2) + "\n")
     if save_reconstructions:
-        save(save_reconstructions, opened.load(), test, patch, readout=readout.value)
+        save(save_reconstructions, opened.load(), test, patch, readout=readout)
 
 
 @app.command()
@@ -219,9 +186,9 @@ def reconstruct(
     position: Annotated[
         int | None, typer.Option(help="Which patch is hidden, counted from 0 row by row; drawn if not given.")
     ] = None,
-    readout: Annotated[Readout, typer.Option(help="What is taken for a pixel's value.")] = Readout.amplitude,
+    readout: Annotated[Readout, typer.Option(help="What is taken for a pixel's value.")] = "amplitude",
     seed: Annotated[int, typer.Option(help="Seed of the masks.")] = 0,
-    accelerator: AcceleratorOption = Accelerator.auto,
+    accelerator: AcceleratorOption = "auto",
 ) -> None:
     """Hide a patch of your own images and let a run complete them; writes one picture per image.
 
@@ -242,7 +209,7 @@ def reconstruct(
     generator = torch.Generator().manual_seed(seed)
     originals = load_files(images, size=patch.image_size)
     masks = patch.sample(len(images), generator=generator) if position is None else patch.at(position, len(images))
-    record = pictures([model], originals, masks, readout=readout.value, device=_device(accelerator))
+    record = pictures([model], originals, masks, readout=readout, device=_device(accelerator))
     folder = new_folder(out)
     completed = zip(images, record.reconstructions[model.name], record.fidelity[model.name], strict=True)
     for index, (path, pixels, fidelity) in enumerate(completed):
@@ -260,7 +227,7 @@ def train_classifier(
     data: Annotated[str, typer.Option(help="`mnist`, or an .npz file with `images` and `labels`.")] = "mnist",
     size: Annotated[int, typer.Option(help="Pixels a side.")] = 16,
     seed: SeedOption = 0,
-    accelerator: AcceleratorOption = Accelerator.auto,
+    accelerator: AcceleratorOption = "auto",
 ) -> None:
     """Train the judge of reconstructions, a ResNet18; the epoch that is best on validation images is kept.
 
@@ -322,9 +289,9 @@ def _print_rows(rows: list[Row]) -> None:
 def _device(accelerator: Accelerator) -> torch.device:
     import torch
 
-    if accelerator is Accelerator.cuda and not torch.cuda.is_available():
+    if accelerator == "cuda" and not torch.cuda.is_available():
         raise InputError("no CUDA device is at hand: choose --accelerator cpu")
-    cuda = accelerator is not Accelerator.cpu and torch.cuda.is_available()
+    cuda = accelerator != "cpu" and torch.cuda.is_available()
     return torch.device("cuda" if cuda else "cpu")
 
 

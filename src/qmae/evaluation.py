@@ -20,11 +20,12 @@ from qmae.baselines import Subject
 from qmae.classifier import load_classifier, predict
 from qmae.files import write_atomically
 from qmae.images import load_images
-from qmae.masking import Masks, PatchMask, Placement
+from qmae.masking import Masks, PatchMask
 from qmae.metrics import cosine_similarity, structural_similarity
 from qmae.models import MaskedAutoencoder, embed_references
 from qmae.progress import Progress, silent
-from qmae.simulation import Readout, read_out
+from qmae.settings import Placement, Readout
+from qmae.simulation import read_out
 
 
 @dataclass(frozen=True)

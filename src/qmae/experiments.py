@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from qmae.baselines import Baseline, MeanPatch, Nothing, Subject
 from qmae.evaluation import Row, TestSet, complete, metrics_json
 from qmae.images import load_images
-from qmae.masking import Masks, PatchMask, Placement
+from qmae.masking import Masks, PatchMask
 from qmae.models import PRESETS, ModelConfig
 from qmae.progress import Progress, silent
 from qmae.runs import Run
-from qmae.simulation import Readout, read_out
-from qmae.training import History, TrainingConfig
+from qmae.settings import Placement, Readout, TrainingConfig
+from qmae.simulation import read_out
+from qmae.training import History
 
 TABLE_RATIO = 0.25
 """The mask ratio of Table 1, and the common one at which models of all ratios are compared."""

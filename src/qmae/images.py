@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -17,11 +17,10 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from qmae.errors import InputError
-
-Split = Literal["train", "validation", "test"]
-"""`train` and `validation` share the 60,000 MNIST training images: the last 5,000 are held out."""
+from qmae.settings import Split
 
 VALIDATION_IMAGES = 5_000
+"""The last of the 60,000 MNIST training images, held out."""
 
 # MD5 of the unpacked files, as published with MNIST: they tell damage, they are no security measure.
 _MNIST_MD5 = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -13,9 +13,7 @@ from torch import Tensor
 
 from qmae.errors import InputError
 from qmae.images import check_size
-
-Placement = Literal["grid", "anywhere"]
-"""`grid`: the patches tile the image and one of them is hidden. `anywhere`: any offset inside the image."""
+from qmae.settings import Placement
 
 
 @dataclass(frozen=True)

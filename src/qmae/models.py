@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 from jaxtyping import Complex, Float
@@ -18,8 +18,8 @@ from qmae.ansatz import Ansatz
 from qmae.errors import InputError
 from qmae.files import write_atomically
 from qmae.masking import Masks, PatchMask, hide
+from qmae.settings import MaskToken, Readout
 from qmae.simulation import (
-    Readout,
     embed,
     encode,
     read_out,
@@ -28,9 +28,6 @@ from qmae.simulation import (
     split_trash,
     unitary,
 )
-
-MaskToken = Literal["none", "shared"]
-"""`none` leaves the hole black (QAE); `shared` puts one learnable patch into it, wherever it is (QMAE)."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "qae": {"mask_token": "none"},

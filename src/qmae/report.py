@@ -18,6 +18,8 @@ from qmae.files import write_atomically
 METRICS = {"fidelity": "Fidelity", "cosine_similarity": "CS", "ssim": "SSIM", "accuracy": "Accuracy"}
 MODELS = {"qmae": "**QMAE**", "qae": "**QAE**", "mean": "mean patch", "nothing": "nothing"}
 PAPER_CLASSIFIER = 0.9933
+TOKEN_NOTE = """ The 50% token spans the image, so holes on the left and on the right get different halves of it: in \
+effect a token per column of holes, which the other models lack."""
 
 
 def write_report(results: Results, folder: Path) -> None:
@@ -73,7 +75,7 @@ The first test image of every digit, chosen by index; readout `amplitude`.
 ## Which mask ratio is best to train at?
 
 Measured each at its own ratio, a smaller hole is always easier. Here every model completes the same 25% holes; a token of \
-another shape is repeated or cut to fit.
+another shape is repeated or cut to fit.{TOKEN_NOTE if protocol.placement == "grid" else ""}
 
 {common_table(results)}
 ## Figure 8: the loss while training

@@ -14,7 +14,8 @@ from qmae.files import new_folder, write_atomically
 from qmae.images import load_images
 from qmae.models import CONFIG, WEIGHTS, MaskedAutoencoder, ModelConfig
 from qmae.progress import Progress, silent
-from qmae.training import CHECKPOINT, HISTORY, History, TrainingConfig, train
+from qmae.settings import TrainingConfig
+from qmae.training import CHECKPOINT, HISTORY, History, train
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from jaxtyping import Complex, Float, Int
@@ -25,9 +25,7 @@ from torch import Tensor
 
 from qmae.ansatz import Ansatz, Gate
 from qmae.errors import InputError
-
-Readout = Literal["probability", "amplitude"]
-"""What is taken for a pixel's value: the basis state's probability p_i, or sqrt(p_i), which undoes the embedding."""
+from qmae.settings import Readout
 
 FUSED_QUBITS = 4
 """Blocks are multiplied into unitaries on this many qubits before they act on anything large."""

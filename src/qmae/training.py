@@ -13,11 +13,11 @@ from jaxtyping import Float
 from safetensors.torch import save
 from torch import Tensor
 
-from qmae.errors import InputError
 from qmae.files import write_atomically
 from qmae.masking import Masks
 from qmae.models import WEIGHTS, MaskedAutoencoder, embed_references
 from qmae.progress import Progress, silent
+from qmae.settings import TrainingConfig
 
 COLUMNS = (
     *("step", "epoch", "loss_mean", "loss_p05", "loss_p95"),
@@ -25,30 +25,6 @@ COLUMNS = (
 )
 CHECKPOINT, HISTORY = "checkpoint.pt", "history.csv"
 VALIDATION_MASK_SEED = 1
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How a model is trained; the same for QMAE and QAE. docs/settings.md says how the defaults were chosen.
-
-    Attributes:
-        epochs: passes over the training images.
-        batch_size: images per step of Adam.
-        learning_rate: peak of the one-cycle schedule.
-        seed: for the order of the images and their masks.
-
-    Raises:
-        InputError: a number that is not positive.
-    """
-
-    epochs: int = 28
-    batch_size: int = 256
-    learning_rate: float = 0.02
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1 or not self.learning_rate > 0:
-            raise InputError("epochs, batch size and learning rate must be positive")
 
 
 @dataclass
