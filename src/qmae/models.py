@@ -38,7 +38,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 """The files of a saved model."""
 
-INITIAL_SPREAD = 0.1
+INITIAL_SPREAD = 0.5
 """Standard deviation of the initial angles in radians; see docs/settings.md for how it was chosen."""
 
 
