@@ -10,7 +10,6 @@ from statistics import mean, stdev
 import torch
 
 from qmae import MaskedAutoencoder, TrainingConfig, load_images, train
-from qmae.models import INITIAL_SPREAD
 
 SEEDS = (0, 1)
 CENTRE = {"initial_spread": 0.1, "learning_rate": 0.05, "batch_size": 256, "epochs": 10}
@@ -24,8 +23,7 @@ CHOICES = {
 
 def validation_fidelity(preset: str, images: tuple, seed: int, initial_spread: float, **settings: float) -> tuple:
     """Mean fidelity on the validation images after training, and the seconds it took."""
-    model = MaskedAutoencoder.from_preset(preset, seed=seed)
-    model.angles.data.mul_(initial_spread / INITIAL_SPREAD)
+    model = MaskedAutoencoder.from_preset(preset, seed=seed, initial_spread=initial_spread)
     history = train(model, *images, TrainingConfig(seed=seed, **settings))
     return history.column("validation_fidelity")[-1], history.column("seconds")[-1]
 

@@ -1,6 +1,6 @@
 """Put the tables and figures of a reproduction into README.md and docs/figures.
 
-    python scripts/update_readme.py reproduction
+python scripts/update_readme.py reproduction
 """
 
 import re

@@ -1,6 +1,5 @@
 """The paper's circuit in PennyLane, written from the paper's figures: it shares no code with the package."""
 
-import math
 from itertools import combinations
 
 import pennylane as qp
@@ -64,7 +63,3 @@ def output_probabilities(qubits):
         return qp.probs(range(1, qubits + 1)), qp.probs(0)
 
     return circuit
-
-
-def pixels_to_qubits(pixels):
-    return round(math.log2(pixels))

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from qmae.baselines import MeanPatch, Nothing
+from qmae.baselines import MeanPatch, Nothing, Original
 from qmae.images import load_images
 from qmae.masking import Masks, PatchMask, hide
 from qmae.metrics import cosine_similarity
@@ -30,6 +30,13 @@ def test_mean_patch_by_hand():
 def test_with_the_true_image_in_the_hole_fidelity_is_one(images):
     masks = PatchMask().sample(1, generator=torch.Generator().manual_seed(0))
     assert MeanPatch(images[:1]).fidelity(images[:1], masks).item() == pytest.approx(1, abs=1e-6)
+
+
+def test_the_original_is_the_ceiling(images):
+    masks = PatchMask().sample(len(images), generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(Original().fidelity(images, masks), torch.ones(200))
+    amplitudes = Original().probabilities(images, masks).sqrt()
+    torch.testing.assert_close(amplitudes, images / images.flatten(1).norm(dim=1)[:, None, None], atol=1e-6, rtol=0)
 
 
 def test_fidelity_of_a_pure_state_is_the_square_of_the_cosine_of_its_amplitudes(images):

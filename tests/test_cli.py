@@ -1,6 +1,7 @@
 """The command as a user meets it: exit codes, one line for every mistake, nothing half-written left behind."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -59,7 +60,7 @@ def test_train_evaluate_and_reconstruct(command, small_data, tmp_path):
     code, out, _ = command("evaluate", run, "--images", 20, "--save-reconstructions", tmp_path / "r.npz")
     assert code == 0
     rows = json.loads((run / "metrics.json").read_text())["rows"]
-    assert [row["model"] for row in rows] == ["qae", "qae", "mean", "mean", "nothing", "nothing"]
+    assert [row["model"] for row in rows] == [name for name in ("qae", "original", "mean", "nothing") for _ in "ab"]
     assert all(row["images"] == 20 and row["accuracy"] is None for row in rows)
     with np.load(tmp_path / "r.npz") as arrays:
         assert arrays["reconstructions"].shape == (20, 8, 8)
@@ -93,6 +94,45 @@ def test_every_command_has_an_example(command, name):
     assert f"qmae {name}" in out.split("Example")[1]
 
 
+def test_runs_without_a_finished_epoch_or_with_damaged_files_are_refused(command, run_folder, tmp_path):
+    run = Path(shutil.copytree(run_folder, tmp_path / "run"))
+    (run / "model.safetensors").write_bytes((run / "model.safetensors").read_bytes()[:100])
+    assert_refused(command("evaluate", run), "holds no model that can be read")
+    config = json.loads((run / "config.json").read_text())
+    config["model"]["mask_token"] = "none"  # torch's message on the weights has several lines
+    shutil.copy(run_folder / "model.safetensors", run)
+    (run / "config.json").write_text(json.dumps(config))
+    assert_refused(command("evaluate", run), "holds no model that can be read")
+    (run / "history.csv").unlink()
+    assert_refused(command("evaluate", run), "has no history.csv that can be read")
+    (run / "config.json").write_bytes(b"\xff\xfe")
+    assert_refused(command("evaluate", run), "holds no training run")
+    shutil.copy(run_folder / "config.json", run)
+    (run / "checkpoint.pt").write_bytes(b"PK\x03\x04 cut short")
+    assert_refused(command("train", "--resume", run), "checkpoint.pt is damaged and cannot be resumed")
+
+
+def test_a_folder_of_other_things_is_not_resumed(command, tmp_path):
+    (tmp_path / "report.md").write_text("mine")
+    assert_refused(command("reproduce", "--resume", "--out", tmp_path), "is taken")
+    assert (tmp_path / "report.md").read_text() == "mine"
+
+
+def test_train_classifier_on_own_data(command, small_data, tmp_path, run_folder):
+    out = tmp_path / "judge.safetensors"
+    code, printed, _ = command("train-classifier", "--data", small_data, "--size", 8, "--epochs", 1, "--out", out)
+    assert code == 0
+    assert "accuracy on test images" in printed
+    assert command("evaluate", run_folder, "--classifier", out)[0] == 0
+    rows = json.loads((run_folder / "metrics.json").read_text())["rows"]
+    assert all(0 <= row["accuracy"] <= 1 for row in rows)
+    np.savez(tmp_path / "unlabelled.npz", images=np.ones((5, 8, 8)))
+    options = ["--data", tmp_path / "unlabelled.npz", "--size", 8, "--out", tmp_path / "other"]
+    assert_refused(command("train-classifier", *options), "needs a label for every image")
+    assert not (tmp_path / "other").exists()
+    assert_refused(command("train-classifier", "--out", tmp_path / "gone" / "c"), "cannot write")
+
+
 def test_train_classifier_refuses_a_file_that_exists(command, tmp_path):
     (tmp_path / "c").write_text("mine")
     assert_refused(command("train-classifier", "--out", tmp_path / "c"), "c is taken: choose another --out")
@@ -102,7 +142,7 @@ def test_train_classifier_refuses_a_file_that_exists(command, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "--data", "gone.npz"], "no data file gone.npz"),
+        (["train", "--data", "gone.npz"], "gone.npz: give `mnist` or the path of an .npz file"),
         (["train", "--size", 28], "image size 28 is no power of two"),
         (["train", "--mask-ratio", 0.3], "mask ratio 0.3 is no supported patch: choose 0.5, 0.25, 0.125"),
         (["train", "--learning-rate", -1], "must be positive"),
@@ -112,6 +152,8 @@ def test_train_classifier_refuses_a_file_that_exists(command, tmp_path):
         (["train", "--resume", "gone"], "gone holds no training run"),
         (["evaluate", "gone"], "gone holds no training run"),
         (["evaluate"], "Missing argument"),
+        (["train", "--seed", -1], "Invalid value for '--seed'"),
+        (["train", "--resume", "run", "--epochs", 5], "--epochs beside --resume: a run goes on with its own settings"),
         (["frobnicate"], "No such command 'frobnicate'"),
     ],
 )
@@ -177,7 +219,7 @@ def test_ctrl_c_keeps_what_is_finished(small_data, tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err == "interrupted: every finished epoch is kept; go on with --resume\n"
+    assert err == "interrupted: a run with a finished epoch is kept; go on with it by --resume\n"
     names = {path.name for path in run.iterdir()}
     assert names == {"config.json", "model.safetensors", "history.csv", "checkpoint.pt"}
     assert qmae.MaskedAutoencoder.from_pretrained(run).angles.isfinite().all()

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,30 +11,32 @@ from qmae.evaluation import TestSet, complete, save_reconstructions
 from qmae.experiments import RATIOS, Protocol, first_of_each_class, reproduce
 from qmae.masking import PatchMask
 from qmae.models import MaskedAutoencoder
-from qmae.report import claim_table, markdown, spread, trained_for, write_report
+from qmae.report import claim_table, markdown, model_table, spread, trained_for, write_report
+from qmae.settings import TrainingConfig
 
 PNG = b"\x89PNG"
 
 
 @pytest.fixture(scope="module")
 def protocol(small_data):
-    return Protocol(seeds=2, epochs=2, test_images=40, data=str(small_data), size=8)
+    return Protocol(seeds=2, training=TrainingConfig(epochs=2), test_images=15, data=str(small_data), size=8)
 
 
 @pytest.fixture(scope="module")
 def reproduced(protocol, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reproduction")
     seen = []
-    results = reproduce(protocol, folder, classifier=build_classifier(4), on_rows=seen.extend)
+    judge = build_classifier(4)
+    results = reproduce(protocol, folder, classifier=judge, on_rows=seen.extend)
     write_report(results, folder)
-    return results, folder, seen
+    return results, folder, seen, judge
 
 
 def test_every_table_has_both_models_and_both_yardsticks(reproduced):
-    results, _, seen = reproduced
+    results, _, seen, _ = reproduced
     assert seen == results.rows
     for readout in ("probability", "amplitude"):
-        for model, seeds in (("qmae", 2), ("qae", 2), ("nothing", 1), ("mean", 1)):
+        for model, seeds in (("qmae", 2), ("qae", 2), ("nothing", 1), ("mean", 1), ("original", 1)):
             assert len(trained_for(results, model, 0.25, readout)) == seeds
         for ratio in RATIOS:
             for model in ("qmae", "nothing", "mean"):
@@ -42,9 +45,9 @@ def test_every_table_has_both_models_and_both_yardsticks(reproduced):
 
 
 def test_rows_agree_with_a_direct_computation(reproduced, protocol):
-    results, folder, _ = reproduced
+    results, folder, *_ = reproduced
     model = MaskedAutoencoder.from_pretrained(folder / "runs" / "qmae-0.25-seed1")
-    test = TestSet.load(protocol.data, size=8, limit=40)
+    test = TestSet.load(protocol.data, size=8, limit=15)
     masks = test.masks(PatchMask(8))
     row = results.select(model="qmae", seed=1, mask_ratio=0.25, trained_ratio=0.25, readout="amplitude")[0]
     assert row.fidelity == pytest.approx(model.fidelity(test.images, masks).mean().item(), abs=1e-6)
@@ -55,7 +58,7 @@ def test_rows_agree_with_a_direct_computation(reproduced, protocol):
 
 
 def test_metrics_json_has_the_promised_form(reproduced):
-    _, folder, _ = reproduced
+    _, folder, *_ = reproduced
     content = json.loads((folder / "metrics.json").read_text())
     assert content["protocol"]["placement"] == "grid"
     assert 0 <= content["classifier_accuracy"] <= 1
@@ -66,7 +69,7 @@ def test_metrics_json_has_the_promised_form(reproduced):
 
 
 def test_report_names_every_figure_and_claim(reproduced):
-    results, folder, _ = reproduced
+    results, folder, *_ = reproduced
     text = (folder / "report.md").read_text()
     for name in ("reconstructions", "mask-ratios", "training-loss"):
         assert f"(figures/{name}.png)" in text
@@ -78,23 +81,24 @@ def test_report_names_every_figure_and_claim(reproduced):
 
 
 def test_resuming_trains_nothing_again_and_changes_no_number(reproduced, protocol):
-    results, folder, _ = reproduced
+    results, folder, *_ = reproduced
 
     def fail(description, total):
         assert not description.startswith("training")
         return TestSet.progress(description, total)
 
-    again = reproduce(protocol, folder, classifier=build_classifier(4), progress=fail)
+    again = reproduce(protocol, folder, classifier=reproduced[3], progress=fail)
     for row, other in zip(results.rows, again.rows, strict=True):
-        assert row.fidelity == other.fidelity
+        assert row == other
 
 
 def test_a_report_without_a_judge_leaves_accuracies_out(protocol, tmp_path):
-    from dataclasses import replace
-
-    results = reproduce(replace(protocol, seeds=1, epochs=1), tmp_path)
+    results = reproduce(replace(protocol, seeds=1), tmp_path)
     assert results.classifier_accuracy is None
-    assert "%" not in markdown(results).split("| Model |")[1].split("paper: ")[0]
+    assert all(row.accuracy is None for row in results.rows)
+    line = next(line for line in model_table(results, ratio=0.25, readout="amplitude").splitlines() if "QMAE" in line)
+    assert line.endswith("| – |")
+    assert "of 3 (`amplitude`)" in markdown(results)
     json.dumps(results.to_json())
 
 
@@ -119,7 +123,7 @@ def test_an_image_that_is_wholly_hidden_scores_0_everywhere():
 
 
 def test_saved_reconstructions_hold_what_the_model_did(small_data, tmp_path):
-    test = TestSet.load(str(small_data), size=8, limit=30)
+    test = TestSet.load(str(small_data), size=8, limit=12)
     model, patch = MaskedAutoencoder.from_preset("qmae", patch=PatchMask(8)), PatchMask(8)
     save_reconstructions(tmp_path / "r.npz", model, test, patch, readout="probability")
     outputs = complete(model, test.images, test.masks(patch))

@@ -71,15 +71,26 @@ def save(path, **arrays):
 
 
 def test_npz_bytes_become_unit_interval_and_labels_may_lack(tmp_path):
-    images, labels = load_images(save(tmp_path / "a.npz", images=np.full((3, 8, 8), 51, np.uint8)), size=8)
+    images, labels = load_images(save(tmp_path / "a.npz", images=np.full((3, 8, 8), 51, np.uint8)), split="all", size=8)
     torch.testing.assert_close(images, torch.full((3, 8, 8), 0.2))
     assert labels.tolist() == [-1, -1, -1]
 
 
-def test_npz_training_and_validation_images_differ(tmp_path):
-    path = save(tmp_path / "a.npz", images=np.arange(24, dtype=np.uint8).repeat(16).reshape(24, 4, 4))
-    train, validation = (load_images(path, split=split, size=4)[0][:, 0, 0] * 255 for split in ("train", "validation"))
-    assert sorted([*train.round().int().tolist(), *validation.round().int().tolist()]) == list(range(24))
+def test_npz_splits_are_disjoint_complete_and_shuffled(tmp_path):
+    path = save(tmp_path / "a.npz", images=np.arange(1, 25, dtype=np.uint8).repeat(16).reshape(24, 4, 4))
+    parts = [load_images(path, split=split, size=4)[0][:, 0, 0] * 255 for split in ("train", "validation", "test")]
+    found = [part.round().int().tolist() for part in parts]
+    assert [len(part) for part in found] == [18, 2, 4]
+    assert sorted(found[0] + found[1] + found[2]) == list(range(1, 25))
+    assert found[2] != sorted(found[2])
+
+
+def test_npz_of_two_images_trains_nothing(tmp_path):
+    path = save(tmp_path / "a.npz", images=np.ones((2, 4, 4)))
+    with pytest.raises(InputError, match="holds 2 images: training, validation and testing need 3 at least"):
+        load_images(path, split="train", size=4)
+    with pytest.raises(InputError, match="MNIST comes as train, validation and test"):
+        load_images(split="all")
 
 
 @pytest.mark.parametrize(
@@ -88,6 +99,7 @@ def test_npz_training_and_validation_images_differ(tmp_path):
         (np.nan, "image 1 holds NaN: pixels must lie in"),
         (1.5, "image 1 holds values from 0.5 to 1.5"),
         (-0.25, "image 1 holds values from -0.25 to 0.5"),
+        (np.inf, "image 1 holds values from 0.5 to inf"),
     ],
 )
 def test_values_that_are_no_pixels_are_refused_by_index(tmp_path, value, message):
@@ -100,10 +112,11 @@ def test_values_that_are_no_pixels_are_refused_by_index(tmp_path, value, message
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"x": np.zeros((2, 4, 4))}, r"needs an array `images` of shape \[N, H, W\]; it holds \['x'\]"),
+        ({"x": np.zeros((2, 4, 4))}, r"needs an array `images` of shape \[N, H, W\]"),
         ({"images": np.zeros((4, 4))}, "needs an array `images`"),
         ({"images": np.zeros((2, 4, 4)), "labels": np.zeros(3)}, r"`labels` has shape \(3,\), `images` holds 2"),
         ({"images": np.array([[["a"]]])}, "no numbers"),
+        ({"images": np.zeros((2, 0, 0))}, "with one pixel at least"),
     ],
 )
 def test_npz_of_another_form_is_refused(tmp_path, arrays, message):
@@ -114,14 +127,40 @@ def test_npz_of_another_form_is_refused(tmp_path, arrays, message):
 def test_a_missing_or_damaged_npz_is_named(tmp_path):
     with pytest.raises(InputError, match=r"no data file .*a\.npz"):
         load_images(tmp_path / "a.npz")
-    (tmp_path / "a.npz").write_text("no archive")
-    with pytest.raises(InputError, match=r"a\.npz cannot be read as an \.npz file"):
-        load_images(tmp_path / "a.npz")
+    whole = save(tmp_path / "a.npz", images=np.random.default_rng(0).uniform(size=(9, 16, 16))).read_bytes()
+    np.save(tmp_path / "b.npy", np.zeros((2, 4, 4)))
+    for damaged in (b"no archive", whole[:2000], whole[:500] + b"x" + whole[501:], (tmp_path / "b.npy").read_bytes()):
+        (tmp_path / "a.npz").write_bytes(damaged)
+        with pytest.raises(InputError, match=r"a\.npz cannot be read as an \.npz file"):
+            load_images(tmp_path / "a.npz")
+
+
+def test_an_all_black_image_is_refused_by_its_index_in_the_file(tmp_path):
+    images = np.ones((40, 4, 4))
+    images[38] = 0
+    for split in ("train", "validation", "test"):
+        with pytest.raises(InputError, match="image 38 is all black: it has no direction to embed"):
+            load_images(save(tmp_path / "a.npz", images=images), split=split, size=4)
+
+
+def test_other_arrays_of_an_npz_do_not_matter(tmp_path):
+    path = save(tmp_path / "a.npz", images=np.ones((3, 4, 4)), hidden=np.ones((3, 4, 4), bool), names=np.array(["a"]))
+    assert len(load_images(path, split="all", size=4)[0]) == 3
 
 
 def test_image_files_are_read_as_grayscale(tmp_path):
     Image.fromarray(np.full((16, 16, 3), 102, np.uint8)).save(tmp_path / "gray.png")
     torch.testing.assert_close(load_files([tmp_path / "gray.png"]), torch.full((1, 16, 16), 0.4))
+
+
+def test_16_bit_pictures_keep_their_range(tmp_path):
+    ramp = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
+    Image.fromarray(ramp).save(tmp_path / "deep.png")
+    expected = torch.from_numpy(ramp.astype(np.float32) / 65535)
+    torch.testing.assert_close(load_files([tmp_path / "deep.png"])[0], expected)
+    Image.fromarray(np.ones((16, 16), np.float32)).save(tmp_path / "float.tiff")
+    with pytest.raises(InputError, match="pixels of no known range"):
+        load_files([tmp_path / "float.tiff"])
 
 
 def test_files_that_are_no_images_are_named(tmp_path):

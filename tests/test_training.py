@@ -7,8 +7,10 @@ import torch
 
 from qmae import MaskedAutoencoder, PatchMask, TrainingConfig, load_images, train
 from qmae.errors import InputError
+from qmae.files import write_atomically
 from qmae.models import ModelConfig
 from qmae.runs import Run
+from qmae.simulation import fuse
 from qmae.training import COLUMNS, History, mean_fidelity
 
 PATCH = PatchMask(8, 0.25)
@@ -105,7 +107,7 @@ def test_history_survives_csv(data):
 
 
 def new_run(folder, small_data, epochs=4):
-    return Run(folder, ModelConfig(PATCH), TrainingConfig(epochs=epochs, batch_size=55), str(small_data))
+    return Run(folder, ModelConfig(PATCH), TrainingConfig(epochs=epochs, batch_size=45), str(small_data))
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, small_data):
@@ -129,6 +131,51 @@ def test_a_run_interrupted_in_its_first_epoch_leaves_nothing(tmp_path, small_dat
     with pytest.raises(KeyboardInterrupt):
         run.train(progress=interrupting(after=1))
     assert not run.folder.exists()
+
+
+@pytest.mark.parametrize("name", ["checkpoint.pt", "history.csv", "model.safetensors"])
+def test_a_run_interrupted_while_saving_its_last_epoch_loses_nothing(tmp_path, small_data, monkeypatch, name):
+    run = new_run(tmp_path / "run", small_data, epochs=2)
+    saved = []
+
+    def interrupted(path, content):
+        write_atomically(path, content)
+        saved.append(path.name)
+        if saved.count(name) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("qmae.training.write_atomically", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run.train()
+    resumed = run.train()
+    assert run.finished
+    assert torch.equal(run.load().angles, resumed.angles)
+    assert torch.equal(new_run(tmp_path / "whole", small_data, epochs=2).train().angles, resumed.angles)
+    assert len(run.history().rows) == 4
+
+
+def test_a_failed_start_leaves_other_files_alone(tmp_path, small_data):
+    run = new_run(tmp_path / "run", small_data)
+    run.folder.mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        run.train(progress=interrupting(after=1))
+    assert not run.folder.exists()
+    with pytest.raises(InputError, match="no data file"):
+        Run(tmp_path / "other", run.model, run.training, "gone.npz").train()
+    assert not (tmp_path / "other").exists()
+
+
+def test_models_of_double_precision_train_too(data):
+    history = train(new_model().double(), *(images.double() for images in data), TrainingConfig(epochs=1))
+    assert history.rows
+
+
+def test_inference_mode_first_does_not_break_training_later(data):
+    fuse.cache_clear()
+    with torch.inference_mode():
+        new_model().fidelity(data[0][:4], PATCH.at(0, 4))
+    new_model()(data[0][:4], PATCH.at(0, 4)).mean().backward()
 
 
 def test_a_finished_run_is_only_loaded(tmp_path, small_data):

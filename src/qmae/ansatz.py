@@ -21,37 +21,36 @@ class Gate:
     Attributes:
         name: `RY` and `RZ` turn by an angle, R_P(t) = exp(-i t P / 2); `CNOT` has none.
         wires: which of the block's two qubits, 0 (a) or 1 (b); for `CNOT` control, then target.
-        angle: index of the angle within the block; None for `CNOT`.
     """
 
     name: Literal["RY", "RZ", "CNOT"]
     wires: tuple[int, ...]
-    angle: int | None = None
 
 
 A, B = 0, 1
 SU4_BLOCK: tuple[Gate, ...] = (
-    Gate("RZ", (A,), 0),
-    Gate("RY", (A,), 1),
-    Gate("RZ", (A,), 2),
-    Gate("RZ", (B,), 3),
-    Gate("RY", (B,), 4),
-    Gate("RZ", (B,), 5),
+    Gate("RZ", (A,)),
+    Gate("RY", (A,)),
+    Gate("RZ", (A,)),
+    Gate("RZ", (B,)),
+    Gate("RY", (B,)),
+    Gate("RZ", (B,)),
     Gate("CNOT", (B, A)),
-    Gate("RZ", (A,), 6),
-    Gate("RY", (B,), 7),
+    Gate("RZ", (A,)),
+    Gate("RY", (B,)),
     Gate("CNOT", (A, B)),
-    Gate("RY", (B,), 8),
+    Gate("RY", (B,)),
     Gate("CNOT", (B, A)),
-    Gate("RZ", (A,), 9),
-    Gate("RY", (A,), 10),
-    Gate("RZ", (A,), 11),
-    Gate("RZ", (B,), 12),
-    Gate("RY", (B,), 13),
-    Gate("RZ", (B,), 14),
+    Gate("RZ", (A,)),
+    Gate("RY", (A,)),
+    Gate("RZ", (A,)),
+    Gate("RZ", (B,)),
+    Gate("RY", (B,)),
+    Gate("RZ", (B,)),
 )
 """The general two-qubit circuit of 15 rotations and 3 CNOTs, in the order in which the gates act
-(Fig. 3 of the paper, after Wang et al. 2024). It reaches all of SU(4); at zero angles it is a SWAP."""
+(Fig. 3 of the paper, after Wang et al. 2024). Its angles are numbered in the order of the rotations. It reaches
+all of SU(4); at zero angles it is a SWAP."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class Ansatz:
     @property
     def block_angles(self) -> int:
         """Angles of one block: 15."""
-        return sum(gate.angle is not None for gate in self.block)
+        return sum(gate.name != "CNOT" for gate in self.block)
 
     @cached_property
     def pairs(self) -> tuple[tuple[int, int], ...]:

@@ -1,7 +1,6 @@
 """The yardsticks without which no figure of a quantum model means anything.
 
-They have the interface of `MaskedAutoencoder`: `fidelity` and `probabilities` of images under masks. What a
-mask hides never reaches them.
+They have the interface of `MaskedAutoencoder`: `fidelity` and `probabilities` of images under masks.
 """
 
 from __future__ import annotations
@@ -17,25 +16,44 @@ from qmae.models import MaskedAutoencoder, embed_references
 from qmae.simulation import embed
 
 
-class Baseline(ABC):
-    """A classical way to fill the hole, compared as if its image were amplitude-embedded."""
+class Yardstick(ABC):
+    """Images of unit norm, compared and read out as if they were the output states of a model."""
 
     name: str
     parameter_count: int = 0
 
     @abstractmethod
+    def states(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch dim"]:
+        """Return one amplitude-embedded image per image."""
+
+    def fidelity(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
+        """Squared overlap with the unit-norm original."""
+        return (self.states(images, masks) * embed_references(images)).sum(1) ** 2
+
+    def probabilities(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        """Squares of the amplitudes."""
+        return (self.states(images, masks) ** 2).view_as(images)
+
+
+class Original(Yardstick):
+    """The unmasked image itself: the ceiling of every metric, which is below 1 where a readout distorts."""
+
+    name = "original"
+
+    def states(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch dim"]:
+        """Return the originals."""
+        return embed_references(images)
+
+
+class Baseline(Yardstick):
+    """A classical way to fill the hole. What a mask hides never reaches it."""
+
+    @abstractmethod
     def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """Return whole images, given images in which the hidden pixels are 0."""
 
-    def fidelity(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        """Squared overlap of the unit-norm filled image with the unit-norm original."""
-        return (self._state(images, masks) * embed_references(images)).sum(1) ** 2
-
-    def probabilities(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
-        """Squares of the unit-norm filled image."""
-        return (self._state(images, masks) ** 2).view_as(images)
-
-    def _state(self, images: Tensor, masks: Masks) -> Tensor:
+    def states(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch dim"]:
+        """Return the filled images, embedded."""
         return embed(self.fill(hide(images, masks), masks).flatten(1))
 
 
@@ -67,5 +85,5 @@ class MeanPatch(Baseline):
         return torch.where(masks.hidden, self.mean.to(visible), visible)
 
 
-Subject = MaskedAutoencoder | Baseline
+Subject = MaskedAutoencoder | Yardstick
 """What can be measured: a quantum model or a yardstick."""

@@ -72,6 +72,7 @@ def train_classifier(
     device: torch.device | str = "cpu",
     progress: Progress = silent,
     on_epoch: Callable[[int, float], None] = lambda epoch, accuracy: None,
+    on_better: Callable[[nn.Module], None] = lambda model: None,
 ) -> nn.Module:
     """Train the judge on original images and keep the epoch that is best on the validation images.
 
@@ -88,14 +89,21 @@ def train_classifier(
         device: where to train.
         progress: told of every step.
         on_epoch: called with the epoch (from 1) and the validation accuracy after every epoch.
+        on_better: called with the classifier after every epoch that is the best so far.
 
     Returns:
         The classifier in evaluation mode, on the CPU.
+
+    Raises:
+        InputError: an image has no label.
     """
+    if min(train[1].min(), validation[1].min()) < 0:
+        raise InputError("training a classifier needs a label for every image: add `labels` to the data")
+    classes = int(max(train[1].max(), validation[1].max())) + 1
     images, labels = scale_to_maximum(train[0])[:, None].to(device), train[1].to(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
-        model = build_classifier().to(device).to(memory_format=torch.channels_last)
+        model = build_classifier(classes).to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
     steps = math.ceil(len(images) / batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=epochs * steps)
@@ -117,6 +125,7 @@ def train_classifier(
             on_epoch(epoch, accuracy)
             if accuracy > best_accuracy:
                 best, best_accuracy = copy.deepcopy(model), accuracy
+                on_better(best)
     return best.cpu().to(memory_format=torch.contiguous_format)
 
 
@@ -140,6 +149,7 @@ def save_classifier(model: nn.Module, path: Path) -> None:
     """Save the weights, matrices and kernels quantized to int8 with one scale per output channel (about 11 MB)."""
     tensors: dict[str, Tensor] = {}
     for name, value in model.state_dict().items():
+        value = value.cpu()
         if value.ndim > 1:
             scale = value.flatten(1).abs().amax(1) / 127
             tensors[f"{name}.scale"] = scale

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -34,7 +34,7 @@ console = Console()
 
 Accelerator = Literal["auto", "cpu", "cuda"]
 AcceleratorOption = Annotated[Accelerator, typer.Option(help="Where torch computes.")]
-SeedOption = Annotated[int, typer.Option(help="Seed; the same seed gives the same numbers.")]
+SeedOption = Annotated[int, typer.Option(min=0, max=2**31, help="Seed; the same seed gives the same numbers.")]
 
 
 @app.command()
@@ -45,7 +45,7 @@ def reproduce(
     ] = "full",
     placement: Annotated[Placement, typer.Option(help="Where the masked patch may lie.")] = "grid",
     seeds: Annotated[int | None, typer.Option(min=1, help="How often each model is trained; 3, or 1 if quick.")] = None,
-    seed: Annotated[int, typer.Option(help="The first of these seeds.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31, help="The first of these seeds.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on in a folder; nothing is trained twice.")] = False,
     train_classifier: Annotated[
         bool,
@@ -59,24 +59,25 @@ def reproduce(
     """
     from dataclasses import replace
 
+    from qmae.classifier import load_classifier, save_classifier
     from qmae.experiments import BUDGETS, TABLE_RATIO
     from qmae.experiments import reproduce as run_experiments
     from qmae.files import new_folder
     from qmae.report import model_table, write_report
 
     device = _device(accelerator)
-    if not (resume and out.exists()):
+    if not (resume and (out / "runs").is_dir()):
         new_folder(out)
     protocol = replace(BUDGETS[budget], placement=placement, seed=seed)
     protocol = replace(protocol, seeds=seeds or protocol.seeds)
-    judge = None
-    if train_classifier:
-        settings = {"data": protocol.data, "size": protocol.size, "epochs": 10, "seed": seed}
-        judge = _train_classifier(out / "classifier.safetensors", **settings, accelerator=accelerator)
+    (out / "runs").mkdir(exist_ok=True)
+    judge = out / "classifier.safetensors"
+    if train_classifier and not judge.exists():
+        save_classifier(_fit_classifier(protocol.data, protocol.size, seed, accelerator), judge)
     results = run_experiments(
         protocol,
         out,
-        classifier=judge,
+        classifier=load_classifier(judge) if train_classifier else None,
         device=device,
         progress=_progress,
         on_rows=_print_rows,
@@ -88,6 +89,7 @@ def reproduce(
 
 @app.command()
 def train(
+    context: typer.Context,
     preset: Annotated[Literal["qmae", "qae"], typer.Option(help="Which model.")] = "qmae",
     mask_ratio: Annotated[float, typer.Option(help="Hidden share of the image: 0.5, 0.25, 0.125, ...")] = 0.25,
     placement: Annotated[Placement, typer.Option(help="Where the masked patch may lie.")] = "grid",
@@ -114,12 +116,14 @@ def train(
     from qmae.runs import Run
 
     if resume:
+        _refuse_beside_resume(context)
         run = Run.open(resume)
     else:
         settings = TrainingConfig(epochs, batch_size, learning_rate, seed)
         config = ModelConfig(patch=PatchMask(size, mask_ratio, placement), layers=layers, **PRESETS[preset])
         folder = out or Path("runs") / f"{preset}-{mask_ratio:g}-seed{seed}"
-        run = Run(check_free(folder), config, settings, data)
+        source = data if data == "mnist" else str(Path(data).resolve())
+        run = Run(check_free(folder), config, settings, source)
     run.train(device=_device(accelerator), progress=_progress)
     history = run.history()
     console.print(
@@ -135,14 +139,16 @@ def evaluate(
     mask_ratio: Annotated[float | None, typer.Option(help="Hidden share; by default that of the training.")] = None,
     placement: Annotated[Placement | None, typer.Option(help="By default that of the training.")] = None,
     images: Annotated[int | None, typer.Option(min=1, help="Only the first so many test images.")] = None,
-    data: Annotated[str | None, typer.Option(help="`mnist` or an .npz file; by default that of the training.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="`mnist` or all of an .npz file; by default what the training held out.")
+    ] = None,
     classifier: Annotated[Path | None, typer.Option(help="A classifier of `qmae train-classifier`.")] = None,
     save_reconstructions: Annotated[
         Path | None,
         typer.Option(help="Keep images, masks, reconstructions, fidelities, labels in this .npz file."),
     ] = None,
     readout: Annotated[Readout, typer.Option(help="Of the reconstructions that are kept.")] = "amplitude",
-    seed: Annotated[int, typer.Option(help="Seed of the test masks.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31, help="Seed of the test masks.")] = 0,
     accelerator: AcceleratorOption = "auto",
 ) -> None:
     """Measure a run on test images, beside the yardsticks; writes `metrics.json` into the run folder.
@@ -155,9 +161,11 @@ def evaluate(
     from qmae.evaluation import TestSet, metrics_json
     from qmae.evaluation import save_reconstructions as save
     from qmae.experiments import measure_run
-    from qmae.files import write_atomically
+    from qmae.files import new_file, write_atomically
     from qmae.runs import Run
 
+    if save_reconstructions:
+        new_file(save_reconstructions)
     opened = Run.open(run)
     given = {"ratio": mask_ratio, "placement": placement}
     patch = replace(opened.model.patch, **{name: value for name, value in given.items() if value is not None})
@@ -165,6 +173,7 @@ def evaluate(
         data or opened.data,
         size=patch.image_size,
         limit=images,
+        split="all" if data not in (None, "mnist") else "test",
         classifier=load_classifier(classifier) if classifier else None,
         mask_seed=seed,
         device=_device(accelerator),
@@ -187,7 +196,7 @@ def reconstruct(
         int | None, typer.Option(help="Which patch is hidden, counted from 0 row by row; drawn if not given.")
     ] = None,
     readout: Annotated[Readout, typer.Option(help="What is taken for a pixel's value.")] = "amplitude",
-    seed: Annotated[int, typer.Option(help="Seed of the masks.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31, help="Seed of the masks.")] = 0,
     accelerator: AcceleratorOption = "auto",
 ) -> None:
     """Hide a patch of your own images and let a run complete them; writes one picture per image.
@@ -233,12 +242,14 @@ def train_classifier(
 
     Example: `qmae train-classifier --out judge.safetensors`
     """
+    from qmae.classifier import load_classifier, save_classifier
     from qmae.evaluation import TestSet
-    from qmae.files import check_free
+    from qmae.files import new_file
 
-    check_free(out)
-    model = _train_classifier(out, data=data, size=size, epochs=epochs, seed=seed, accelerator=accelerator)
-    accuracy = TestSet.load(data, size=size, classifier=model, progress=_progress).classifier_accuracy
+    new_file(out)
+    _fit_classifier(data, size, seed, accelerator, epochs=epochs, on_better=lambda model: save_classifier(model, out))
+    test = TestSet.load(data, size=size, classifier=load_classifier(out), progress=_progress)
+    accuracy = test.classifier_accuracy
     console.print(f"{out}: accuracy on test images {accuracy:.2%}")
 
 
@@ -254,7 +265,7 @@ def main() -> None:
         errors.print(f"error: {error.format_message()} See `qmae --help`.")
         code = error.exit_code
     if code == INTERRUPTED:
-        errors.print("interrupted: every finished epoch is kept; go on with --resume")
+        errors.print("interrupted: a run with a finished epoch is kept; go on with it by --resume")
     sys.exit(code)
 
 
@@ -286,6 +297,14 @@ def _print_rows(rows: list[Row]) -> None:
         console.print(line, highlight=False, soft_wrap=True)
 
 
+def _refuse_beside_resume(context: typer.Context) -> None:
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if name not in ("resume", "accelerator") and source is not None and source.name == "COMMANDLINE":
+            option = name.replace("_", "-")
+            raise InputError(f"--{option} beside --resume: a run goes on with its own settings; leave --{option} out")
+
+
 def _device(accelerator: Accelerator) -> torch.device:
     import torch
 
@@ -295,25 +314,18 @@ def _device(accelerator: Accelerator) -> torch.device:
     return torch.device("cuda" if cuda else "cpu")
 
 
-def _train_classifier(
-    out: Path, *, data: str, size: int, epochs: int, seed: int, accelerator: Accelerator
-) -> torch.nn.Module:
+def _fit_classifier(data: str, size: int, seed: int, accelerator: Accelerator, **settings: Any) -> torch.nn.Module:
     import torch
 
-    from qmae.classifier import load_classifier, save_classifier
-    from qmae.classifier import train_classifier as fit
+    from qmae.classifier import train_classifier
     from qmae.images import load_images
 
-    save_classifier(
-        fit(
-            load_images(data, split="train", size=size),
-            load_images(data, split="validation", size=size),
-            epochs=epochs,
-            generator=torch.Generator().manual_seed(seed),
-            device=_device(accelerator),
-            progress=_progress,
-            on_epoch=lambda epoch, accuracy: console.print(f"epoch {epoch}: {accuracy:.2%} of the validation images"),
-        ),
-        out,
+    return train_classifier(
+        load_images(data, split="train", size=size),
+        load_images(data, split="validation", size=size),
+        generator=torch.Generator().manual_seed(seed),
+        device=_device(accelerator),
+        progress=_progress,
+        on_epoch=lambda epoch, accuracy: console.print(f"epoch {epoch}: {accuracy:.2%} of the validation images"),
+        **settings,
     )
-    return load_classifier(out)

@@ -7,3 +7,7 @@ class InputError(ValueError):
     The message is one line that says what is wrong, why, and how to mend it; the command line prints it
     and exits with code 2.
     """
+
+    def __init__(self, message: str) -> None:
+        # Messages of other libraries, quoted in ours, may run over several lines.
+        super().__init__(" ".join(message.split()))

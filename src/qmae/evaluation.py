@@ -24,7 +24,7 @@ from qmae.masking import Masks, PatchMask
 from qmae.metrics import cosine_similarity, structural_similarity
 from qmae.models import MaskedAutoencoder, embed_references
 from qmae.progress import Progress, silent
-from qmae.settings import Placement, Readout
+from qmae.settings import Placement, Readout, Split
 from qmae.simulation import read_out
 
 
@@ -148,14 +148,15 @@ class TestSet:
         *,
         size: int = 16,
         limit: int | None = None,
+        split: Split = "test",
         classifier: nn.Module | None = None,
         **settings: Any,
     ) -> TestSet:
-        """Load the test images of a data set, or the first `limit` of them.
+        """Load the test images of a data set, or another part of it, or only the first `limit` of them.
 
         Without a classifier, MNIST of 16 x 16 pixels gets the one that ships with the package; other data gets none.
         """
-        images, labels = (part[:limit] for part in load_images(data, split="test", size=size))
+        images, labels = (part[:limit] for part in load_images(data, split=split, size=size))
         if classifier is None and (data, size) == ("mnist", 16):
             classifier = load_classifier()
         return cls(images, labels, classifier, **settings)

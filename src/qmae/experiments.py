@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from qmae.baselines import Baseline, MeanPatch, Nothing, Subject
+from qmae.baselines import MeanPatch, Nothing, Original, Subject, Yardstick
 from qmae.evaluation import Row, TestSet, complete, metrics_json
 from qmae.images import load_images
 from qmae.masking import Masks, PatchMask
@@ -43,7 +43,7 @@ class Protocol:
         placement: where the masked patch may lie.
         seeds: how often every model is trained.
         seed: the first of the seeds; the others follow it.
-        epochs: of every training.
+        training: settings of every training, but for the seed.
         test_images: how many of the 10,000 test images are used, the first ones.
         mask_seed: of the masks of the test images.
         data: what is learned.
@@ -53,7 +53,7 @@ class Protocol:
     placement: Placement = "grid"
     seeds: int = 3
     seed: int = 0
-    epochs: int = TrainingConfig.epochs
+    training: TrainingConfig = field(default_factory=TrainingConfig)
     test_images: int = 10_000
     mask_seed: int = 0
     data: str = "mnist"
@@ -70,7 +70,7 @@ class Protocol:
             Run(
                 folder / "runs" / f"{name}-{ratio:g}-seed{seed}",
                 ModelConfig(patch=self.patch(ratio), **PRESETS[name]),
-                TrainingConfig(epochs=self.epochs, seed=seed),
+                replace(self.training, seed=seed),
                 self.data,
             )
             for seed in range(self.seed, self.seed + self.seeds)
@@ -82,7 +82,7 @@ class Protocol:
         return PatchMask(self.size, ratio, self.placement)
 
 
-BUDGETS = {"full": Protocol(), "quick": Protocol(seeds=1, epochs=3, test_images=2_000)}
+BUDGETS = {"full": Protocol(), "quick": Protocol(seeds=1, training=TrainingConfig(epochs=3), test_images=2_000)}
 """The protocols of `qmae reproduce --budget`."""
 
 
@@ -168,9 +168,9 @@ def reproduce(
         device=device,
         progress=progress,
     )
-    baselines = yardsticks(protocol.data, protocol.size)
+    known = yardsticks(protocol.data, protocol.size)
     results = Results(protocol, test.classifier_accuracy)
-    subjects: dict[float, list[Subject]] = {ratio: list(baselines) for ratio in RATIOS}
+    subjects: dict[float, list[Subject]] = {ratio: list(known) for ratio in RATIOS}
 
     def measure(subject: Subject, ratio: float, **facts: Any) -> None:
         rows = test.measure(subject, protocol.patch(ratio), **facts)
@@ -178,8 +178,8 @@ def reproduce(
         on_rows(rows)
 
     for ratio in RATIOS:
-        for baseline in baselines:
-            measure(baseline, ratio)
+        for yardstick in known:
+            measure(yardstick, ratio)
     for run in protocol.runs(folder):
         model, history = run.train(device=device, progress=progress), run.history()
         ratio, seed = run.model.patch.ratio, run.training.seed
@@ -196,9 +196,9 @@ def reproduce(
     return results
 
 
-def yardsticks(data: str, size: int) -> list[Baseline]:
-    """The rows that no table may lack."""
-    return [MeanPatch(load_images(data, split="train", size=size)[0]), Nothing()]
+def yardsticks(data: str, size: int) -> list[Yardstick]:
+    """The rows that no table may lack, from the ceiling to the floor."""
+    return [Original(), MeanPatch(load_images(data, split="train", size=size)[0]), Nothing()]
 
 
 def first_of_each_class(labels: Int[Tensor, " images"]) -> Int[Tensor, " classes"]:
@@ -242,8 +242,8 @@ def measure_run(
     seconds = run.history().column("seconds")[-1]
     rows = test.measure(run.load(), patch, seed=run.training.seed, train_seconds=seconds)
     on_rows(rows)
-    for baseline in yardsticks(run.data, patch.image_size):
-        more = test.measure(baseline, patch)
+    for yardstick in yardsticks(run.data, patch.image_size):
+        more = test.measure(yardstick, patch)
         on_rows(more)
         rows += more
     return rows

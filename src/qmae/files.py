@@ -14,8 +14,20 @@ def check_free(path: Path) -> Path:
     Raises:
         InputError: something lies there.
     """
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InputError(f"{path} is taken: choose another --out, or go on with a run by --resume")
+    return path
+
+
+def new_file(path: Path) -> Path:
+    """Make sure, before long work, that a file that is not there yet can be written.
+
+    Raises:
+        InputError: it exists, or cannot be written.
+    """
+    check_free(path)
+    write_atomically(path, "")
+    path.unlink()
     return path
 
 
@@ -38,7 +50,7 @@ def new_folder(path: Path) -> Path:
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write a file whole or not at all: a reader, or a crash, sees the old content or the new.
+    """Write a file whole or not at all: whoever reads it finds the old content or the new.
 
     Raises:
         InputError: the file cannot be written.

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import get_args
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from qmae.errors import InputError
 from qmae.settings import Split
 
 VALIDATION_IMAGES = 5_000
-"""The last of the 60,000 MNIST training images, held out."""
+"""The last of MNIST's 60,000 training images, held out."""
 
 # MD5 of the unpacked files, as published with MNIST: they tell damage, they are no security measure.
 _MNIST_MD5 = {
@@ -39,30 +40,50 @@ def load_images(
     Args:
         source: `"mnist"`, which ships with the package, or the path of an `.npz` file that holds
             `images` [N, H, W] (uint8 in 0..255, or floats in [0, 1]) and, if known, `labels` [N].
-            Of an `.npz` file the last twelfth is held out for validation; `test` is all of it.
-        split: `"train"`, `"validation"` or `"test"`.
+        split: `"train"`, `"validation"` or `"test"`. Of MNIST's 60,000 training images the last 5,000 are for
+            validation. An `.npz` file is shuffled, always in the same way; a sixth of it is for testing,
+            a twelfth for validation. `"all"` is the whole of a file that trains nothing.
         size: pixels a side after resizing, a power of two.
 
     Returns:
         The images, float32 in [0, 1], and their labels, -1 where unknown.
 
     Raises:
-        InputError: the file is missing or damaged, or holds values that are no pixels.
+        InputError: the file is missing or damaged, or holds what is no image or an all-black one.
     """
     check_size(size)
     if split not in get_args(Split):
         raise InputError(f"no split {split!r}: choose one of {', '.join(get_args(Split))}")
     if source == "mnist":
-        images, labels = load_mnist(train=split != "test")
-        held_out = VALIDATION_IMAGES
+        images, labels = _split_mnist(split)
     else:
         images, labels = load_npz(Path(source))
-        held_out = max(1, len(images) // 12)
-    if split == "train":
-        images, labels = images[:-held_out], labels[:-held_out]
-    elif split == "validation":
-        images, labels = images[-held_out:], labels[-held_out:]
+        chosen = _split_file(len(images), split, Path(source))
+        images, labels = images[chosen], labels[chosen]
     return resize(images, size), labels
+
+
+def _split_mnist(split: Split) -> tuple[Float[Tensor, "images 28 28"], Int[Tensor, " images"]]:
+    if split == "all":
+        raise InputError("MNIST comes as train, validation and test: choose one of them")
+    images, labels = load_mnist(train=split != "test")
+    parts = {
+        "train": slice(0, len(images) - VALIDATION_IMAGES),
+        "validation": slice(len(images) - VALIDATION_IMAGES, None),
+        "test": slice(None),
+    }
+    return images[parts[split]], labels[parts[split]]
+
+
+def _split_file(count: int, split: Split, path: Path) -> Int[Tensor, " chosen"]:
+    if split == "all":
+        return torch.arange(count)
+    if count < 3:
+        raise InputError(f"{path} holds {count} images: training, validation and testing need 3 at least")
+    test, validation = max(1, count // 6), max(1, count // 12)
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+    sizes = {"test": test, "validation": validation, "train": count - test - validation}
+    return dict(zip(sizes, order.split(list(sizes.values())), strict=True))[split]
 
 
 def load_mnist(
@@ -93,14 +114,14 @@ def load_npz(path: Path) -> tuple[Float[Tensor, "images height width"], Int[Tens
     if not path.is_file():
         raise InputError(f"no data file {path}: give `mnist` or the path of an .npz file")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
-    except (ValueError, OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path} cannot be read as an .npz file: {error}") from error
-    if "images" not in found or found["images"].ndim != 3 or not len(found["images"]):
-        raise InputError(f"{path} needs an array `images` of shape [N, H, W]; it holds {sorted(found) or 'nothing'}")
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in ("images", "labels") if name in arrays}
+    except (ValueError, TypeError, OSError, EOFError, zlib.error, BadZipFile) as error:
+        raise InputError(f"{path} cannot be read as an .npz file of numbers: {error}") from error
+    if "images" not in found or found["images"].ndim != 3 or not found["images"].size:
+        raise InputError(f"{path} needs an array `images` of shape [N, H, W] with one pixel at least")
     if not all(np.issubdtype(array.dtype, np.number) for array in found.values()):
-        raise InputError(f"{path} holds an array of no numbers: `images` must be uint8 or float, `labels` int")
+        raise InputError(f"{path} holds no numbers: `images` must be uint8 or float, `labels` int")
     images = torch.from_numpy(_as_unit_interval(found["images"]))
     labels = torch.from_numpy(found.get("labels", np.full(len(images), -1)).astype(np.int64))
     if labels.shape != (len(images),):
@@ -140,10 +161,10 @@ def check_size(size: int) -> None:
 
 
 def check_images(images: Float[Tensor, "images height width"]) -> None:
-    """Refuse images whose values are no pixel intensities.
+    """Refuse images whose values are no pixel intensities, or that have no direction as a quantum state.
 
     Raises:
-        InputError: an image holds NaN, or values outside [0, 1]; it is named by its index.
+        InputError: an image holds NaN or values outside [0, 1], or is all black; it is named by its index.
     """
     low, high = images.flatten(1).amin(1), images.flatten(1).amax(1)
     # NaN fails every comparison, so the good images are asked for rather than the bad ones.
@@ -153,6 +174,9 @@ def check_images(images: Float[Tensor, "images height width"]) -> None:
         what = "NaN" if torch.isnan(images[index]).any() else f"values from {low[index]:g} to {high[index]:g}"
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         raise InputError(f"image {index}{more} holds {what}: pixels must lie in [0, 1]; divide bytes by 255")
+    if not high.all():
+        index = int((high == 0).nonzero()[0])
+        raise InputError(f"image {index} is all black: it has no direction to embed as a quantum state; leave it out")
 
 
 def _unpack(path: Path) -> np.ndarray:
@@ -173,6 +197,10 @@ def _load_file(path: Path) -> Float[Tensor, "height width"]:
 
     try:
         with Image.open(path) as image:
+            if image.mode in ("I", "F"):
+                raise InputError(f"{path} has pixels of no known range: save it with 8 or 16 bits a pixel")
+            if image.mode.startswith("I;16"):
+                return torch.from_numpy(np.asarray(image).astype(np.float32) / (2**16 - 1))
             return torch.from_numpy(_as_unit_interval(np.asarray(image.convert("L"))))
     except FileNotFoundError as error:
         raise InputError(f"no image file {path}") from error

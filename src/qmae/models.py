@@ -38,9 +38,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 """The files of a saved model."""
 
-INITIAL_SPREAD = 0.5
-"""Standard deviation of the initial angles in radians; see docs/settings.md for how it was chosen."""
-
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -52,6 +49,7 @@ class ModelConfig:
         trash_wires: the qubits that are reset between encoder and decoder; by default the most
             significant one. The others are the latent space.
         layers: sweeps of the ansatz over all pairs of qubits.
+        initial_spread: standard deviation of the initial angles, in radians; chosen as docs/settings.md says.
 
     Raises:
         InputError: trash wires that do not exist or leave no latent qubit, or an unknown kind of token.
@@ -61,6 +59,7 @@ class ModelConfig:
     mask_token: MaskToken = "shared"
     trash_wires: tuple[int, ...] = (0,)
     layers: int = 1
+    initial_spread: float = 0.5
 
     def __post_init__(self) -> None:
         if self.mask_token not in get_args(MaskToken):
@@ -129,8 +128,8 @@ class MaskedAutoencoder(nn.Module):
 
     Args:
         config: what the model is.
-        generator: draws the initial angles, from a normal distribution of `INITIAL_SPREAD`. The token
-            starts at 0, so that QMAE and QAE of one seed start as the same function.
+        generator: draws the initial angles, from a normal distribution around 0. The token starts at 0, so that
+            QMAE and QAE of one seed start as the same function.
 
     Attributes:
         angles: Float [blocks, 15], in radians; 420 for 8 qubits and one layer.
@@ -140,7 +139,8 @@ class MaskedAutoencoder(nn.Module):
     def __init__(self, config: ModelConfig, *, generator: torch.Generator) -> None:
         super().__init__()
         self.config = config
-        self.angles = nn.Parameter(INITIAL_SPREAD * torch.randn(config.ansatz.angle_shape, generator=generator))
+        angles = torch.randn(config.ansatz.angle_shape, generator=generator)
+        self.angles = nn.Parameter(config.initial_spread * angles)
         self.token = nn.Parameter(torch.zeros(config.patch.shape)) if config.mask_token == "shared" else None
 
     @classmethod
@@ -208,7 +208,10 @@ class MaskedAutoencoder(nn.Module):
         return reset_fidelity(v, self._encode(v, images, masks), embed_references(images))
 
     def probabilities(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
-        """Probability of every pixel's basis state in the decoder's output, diag rho (Eq. 6); each image sums to 1."""
+        """Probability of every pixel's basis state in the decoder's output, diag rho (Eq. 6).
+
+        Each image sums to 1, or to 0 where nothing was left to embed.
+        """
         v = self._encoder()
         return reset_readout(v, self._encode(v, images, masks)).view_as(images)
 
@@ -271,12 +274,13 @@ def embed_references(images: Float[Tensor, "batch size size"]) -> Float[Tensor, 
     """Amplitude embedding of the originals that reconstructions are compared with.
 
     Raises:
-        InputError: an image is all black or holds NaN; it is named by its index.
+        InputError: an image is all black, or holds NaN or infinity; it is named by its index.
     """
     references = embed(images.flatten(1))
-    unusable = ~(references.amax(1) > 0)
-    if unusable.any():
-        index = int(unusable.nonzero()[0])
-        why = "holds NaN" if images[index].isnan().any() else "is all black"
+    # Of NaN and infinity nothing is left that has norm 1, so the good images are asked for rather than the bad.
+    usable = references.square().sum(1) > 0.5
+    if not usable.all():
+        index = int((~usable).nonzero()[0])
+        why = "is all black" if images[index].isfinite().all() else "holds NaN or infinity"
         raise InputError(f"image {index} {why}: it has no direction to embed as a quantum state; leave it out")
     return references

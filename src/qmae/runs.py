@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -52,7 +52,7 @@ class Run:
                 TrainingConfig(**content["training"]),
                 content["data"],
             )
-        except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+        except (OSError, KeyError, TypeError, ValueError) as error:
             raise InputError(f"{folder} holds no training run ({error}): give the folder of `qmae train`") from error
 
     @property
@@ -78,17 +78,23 @@ class Run:
             return self.load()
         size = self.model.patch.image_size
         images, validation = (load_images(self.data, split=s, size=size)[0] for s in ("train", "validation"))
-        if not (self.folder / CONFIG).exists():
-            content = {"model": asdict(self.model), "training": asdict(self.training), "data": self.data}
-            write_atomically(new_folder(self.folder) / CONFIG, json.dumps(content, indent=2) + "\n")
         model = MaskedAutoencoder(self.model, generator=torch.Generator().manual_seed(self.training.seed))
+        if not (self.folder / CONFIG).exists():
+            new_folder(self.folder)
         try:
+            content = {"model": asdict(self.model), "training": asdict(self.training), "data": self.data}
+            write_atomically(self.folder / CONFIG, json.dumps(content, indent=2) + "\n")
             train(model, images, validation, self.training, folder=self.folder, device=device, progress=progress)
         except BaseException:
-            if not (self.folder / CHECKPOINT).exists():
-                shutil.rmtree(self.folder)
+            self._remove_if_nothing_is_trained()
             raise
         return model
+
+    def _remove_if_nothing_is_trained(self) -> None:
+        if not any((self.folder / name).exists() for name in (CHECKPOINT, WEIGHTS)):
+            (self.folder / CONFIG).unlink(missing_ok=True)
+            with suppress(OSError):  # somebody else's files lie there, too
+                self.folder.rmdir()
 
     def load(self) -> MaskedAutoencoder:
         """Load the model of the last finished epoch.
@@ -99,5 +105,12 @@ class Run:
         return MaskedAutoencoder.from_pretrained(self.folder)
 
     def history(self) -> History:
-        """Read `history.csv`."""
-        return History.from_csv((self.folder / HISTORY).read_text())
+        """Read `history.csv`.
+
+        Raises:
+            InputError: there is none, since no epoch is finished, or it is damaged.
+        """
+        try:
+            return History.from_csv((self.folder / HISTORY).read_text())
+        except (OSError, ValueError) as error:
+            raise InputError(f"{self.folder} has no history.csv that can be read: train it by --resume") from error

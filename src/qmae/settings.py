@@ -1,4 +1,4 @@
-"""Choices and defaults that the library and the command share; it imports nothing, so that help is quick."""
+"""Choices and defaults that the library and the command share; imports no torch, so that help is quick."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Readout = Literal["amplitude", "probability"]
 MaskToken = Literal["none", "shared"]
 """`none` leaves the hole black (QAE); `shared` puts one learnable patch into it, wherever it is (QMAE)."""
 
-Split = Literal["train", "validation", "test"]
-"""Parts of a data set; what is chosen is chosen on `validation`, a part of the training images."""
+Split = Literal["train", "validation", "test", "all"]
+"""Parts of a data set, disjoint but for `all`; what is chosen is chosen on `validation`, never on `test`."""
 
 
 @dataclass(frozen=True)

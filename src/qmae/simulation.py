@@ -146,7 +146,9 @@ class Fusion:
     entries: Int[Tensor, "factors fused dim dim"]
 
 
+# A cached tensor must not become one of inference mode, whoever asks first.
 @lru_cache(maxsize=16)
+@torch.inference_mode(False)
 def fuse(ansatz: Ansatz) -> Fusion:
     """Group the blocks into unitaries on few qubits, greedily: always the qubits that take up the most blocks."""
     todo = list(enumerate(ansatz.pairs))
@@ -214,6 +216,7 @@ def _apply(
 
 
 @lru_cache(maxsize=4)
+@torch.inference_mode(False)
 def _rotation_constants(block: tuple[Gate, ...]) -> Complex[Tensor, "angles 2 4 4"]:
     """For every rotation of a block the matrices that its cosine and its sine multiply, CNOTs included."""
     one = torch.eye(2, dtype=torch.complex128)

@@ -7,12 +7,14 @@ import io
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from jaxtyping import Float
 from safetensors.torch import save
 from torch import Tensor
 
+from qmae.errors import InputError
 from qmae.files import write_atomically
 from qmae.masking import Masks
 from qmae.models import WEIGHTS, MaskedAutoencoder, embed_references
@@ -115,6 +117,8 @@ def train(
                 state.save(folder)
     model.cpu()
     if folder:
+        # Again, in case the last training was interrupted between its last checkpoint and these.
+        state.export(folder)
         (folder / CHECKPOINT).unlink()
     return history
 
@@ -146,7 +150,6 @@ class _TrainingState:
         )
         self.generator = torch.Generator().manual_seed(config.seed)
         self.history = History()
-        self._quantiles = torch.tensor([0.05, 0.95], device=model.angles.device)
 
     def step(self, images: Float[Tensor, "batch size size"], masks: Masks) -> list[float]:
         """One step of Adam; returns mean and quantiles of the loss, the learning rate, how many were skipped."""
@@ -159,7 +162,7 @@ class _TrainingState:
             losses.mean().backward()
             self.optimizer.step()
             losses = losses.detach()
-            low, high = torch.quantile(losses, self._quantiles).tolist()
+            low, high = torch.quantile(losses, losses.new_tensor([0.05, 0.95])).tolist()
             summary = [losses.mean().item(), low, high]
         self.schedule.step()
         return [*summary, rate, float((~used).sum())]
@@ -176,14 +179,25 @@ class _TrainingState:
         }
         torch.save(state, content)
         write_atomically(folder / CHECKPOINT, content.getvalue())
+        self.export(folder)
+
+    def export(self, folder: Path) -> None:
+        """Write the model and its history."""
         write_atomically(folder / HISTORY, self.history.to_csv())
         write_atomically(folder / WEIGHTS, save(self.model.state_dict()))
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint."""
-        state = torch.load(path, weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.generator.set_state(state["generator"])
-        self.history.rows = state["history"]
+        """Go on from a checkpoint.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        try:
+            state = torch.load(path, weights_only=True, map_location="cpu")
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.schedule.load_state_dict(state["schedule"])
+            self.generator.set_state(state["generator"])
+            self.history.rows = state["history"]
+        except (OSError, EOFError, KeyError, RuntimeError, ValueError, UnpicklingError) as error:
+            raise InputError(f"{path} is damaged and cannot be resumed: remove it and train anew") from error
