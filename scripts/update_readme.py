@@ -1,6 +1,8 @@
-"""Put the tables and figures of a reproduction into README.md and docs/figures.
+"""Put the tables and figures of reproductions into README.md and docs/figures.
 
-python scripts/update_readme.py reproduction
+Use: python scripts/update_readme.py reproduction anywhere
+
+The first folder is that of `make reproduce`; the second, of `qmae reproduce --placement anywhere`, gives its Table 1.
 """
 
 import re
@@ -12,25 +14,27 @@ ROOT = Path(__file__).parent.parent
 SECTIONS = ("Table 1", "Which mask ratio", "The paper's claims")
 
 
-def sections(report: str) -> dict[str, str]:
-    """The report's sections by the first words of their titles, headings made smaller by one."""
-    parts = re.split(r"^## (.*)\n", report, flags=re.MULTILINE)[1:]
+def sections(folder: Path) -> dict[str, str]:
+    """The wanted sections of a report by the first words of their titles, headings made smaller by one."""
+    parts = re.split(r"^## (.*)\n", (folder / "report.md").read_text(), flags=re.MULTILINE)[1:]
     found = dict(zip(parts[::2], parts[1::2], strict=True))
     wanted = [(name, title) for name in SECTIONS for title in found if title.startswith(name)]
     return {name: f"### {title}\n{found[title]}" for name, title in wanted}
 
 
-def main(folder: Path) -> None:
+def main(grid: Path, anywhere: Path) -> None:
     """Replace what stands between the markers `<!-- NAME -->` and `<!-- end -->`."""
+    tables = sections(grid)
+    tables["Anywhere"] = sections(anywhere)["Table 1"].replace("beside the paper", "patches anywhere", 1)
     readme = (ROOT / "README.md").read_text()
-    for name, text in sections((folder / "report.md").read_text()).items():
+    for name, text in tables.items():
         marker = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", flags=re.DOTALL)
         readme, replaced = marker.subn(lambda match, text=text: f"{match[1]}{text}{match[2]}", readme)
         assert replaced == 1, name
     (ROOT / "README.md").write_text(readme)
-    for figure in (folder / "figures").glob("*.png"):
+    for figure in (grid / "figures").glob("*.png"):
         shutil.copy(figure, ROOT / "docs" / "figures" / figure.name)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*map(Path, sys.argv[1:]))

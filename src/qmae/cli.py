@@ -7,11 +7,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 from rich.console import Console
-from rich.markdown import Markdown
 
 from qmae.errors import InputError
 from qmae.settings import Placement, Readout, TrainingConfig
@@ -83,7 +82,10 @@ def reproduce(
         on_rows=_print_rows,
     )
     write_report(results, out)
-    console.print(Markdown(model_table(results, ratio=TABLE_RATIO, readout="probability", beside_paper=True)))
+    for readout in get_args(Readout):
+        console.print(f"\nTable 1, readout `{readout}`:", markup=False)
+        table = model_table(results, ratio=TABLE_RATIO, readout=readout, beside_paper=True)
+        console.print(table, markup=False, highlight=False, soft_wrap=True)
     console.print(f"Report: {out / 'report.html'} and {out / 'report.md'}; all numbers: {out / 'metrics.json'}")
 
 
