@@ -249,3 +249,13 @@ def test_every_public_name_can_be_imported():
 def test_bundled_data_carries_its_licence():
     text = (Path(qmae.__file__).parent / "data" / "mnist" / "LICENSE.md").read_text()
     assert "CC BY-SA 3.0" in text
+
+
+def test_images_of_the_training_are_not_measured_whatever_path_names_them(command, small_data, run_folder):
+    assert (
+        command("evaluate", run_folder, "--data", f"{small_data.parent}/../{small_data.parent.name}/{small_data.name}")[
+            0
+        ]
+        == 0
+    )
+    assert json.loads((run_folder / "metrics.json").read_text())["rows"][0]["images"] == 20  # a sixth of 120

@@ -27,26 +27,23 @@ class Gate:
     wires: tuple[int, ...]
 
 
+def _any_rotation(wire: int) -> tuple[Gate, ...]:
+    """The Euler angles of a single-qubit rotation: they reach all of SU(2)."""
+    return Gate("RZ", (wire,)), Gate("RY", (wire,)), Gate("RZ", (wire,))
+
+
 A, B = 0, 1
 SU4_BLOCK: tuple[Gate, ...] = (
-    Gate("RZ", (A,)),
-    Gate("RY", (A,)),
-    Gate("RZ", (A,)),
-    Gate("RZ", (B,)),
-    Gate("RY", (B,)),
-    Gate("RZ", (B,)),
+    *_any_rotation(A),
+    *_any_rotation(B),
     Gate("CNOT", (B, A)),
     Gate("RZ", (A,)),
     Gate("RY", (B,)),
     Gate("CNOT", (A, B)),
     Gate("RY", (B,)),
     Gate("CNOT", (B, A)),
-    Gate("RZ", (A,)),
-    Gate("RY", (A,)),
-    Gate("RZ", (A,)),
-    Gate("RZ", (B,)),
-    Gate("RY", (B,)),
-    Gate("RZ", (B,)),
+    *_any_rotation(A),
+    *_any_rotation(B),
 )
 """The general two-qubit circuit of 15 rotations and 3 CNOTs, in the order in which the gates act
 (Fig. 3 of the paper, after Wang et al. 2024). Its angles are numbered in the order of the rotations. It reaches

@@ -124,8 +124,7 @@ def train(
         settings = TrainingConfig(epochs, batch_size, learning_rate, seed)
         config = ModelConfig(patch=PatchMask(size, mask_ratio, placement), layers=layers, **PRESETS[preset])
         folder = out or Path("runs") / f"{preset}-{mask_ratio:g}-seed{seed}"
-        source = data if data == "mnist" else str(Path(data).resolve())
-        run = Run(check_free(folder), config, settings, source)
+        run = Run(check_free(folder), config, settings, _source(data))
     run.train(device=_device(accelerator), progress=_progress)
     history = run.history()
     console.print(
@@ -142,7 +141,7 @@ def evaluate(
     placement: Annotated[Placement | None, typer.Option(help="By default that of the training.")] = None,
     images: Annotated[int | None, typer.Option(min=1, help="Only the first so many test images.")] = None,
     data: Annotated[
-        str | None, typer.Option(help="`mnist` or all of an .npz file; by default what the training held out.")
+        str | None, typer.Option(help="`mnist` or all of another .npz file; by default what the training held out.")
     ] = None,
     classifier: Annotated[Path | None, typer.Option(help="A classifier of `qmae train-classifier`.")] = None,
     save_reconstructions: Annotated[
@@ -171,18 +170,19 @@ def evaluate(
     opened = Run.open(run)
     given = {"ratio": mask_ratio, "placement": placement}
     patch = replace(opened.model.patch, **{name: value for name, value in given.items() if value is not None})
+    source = _source(data) if data else opened.data
     test = TestSet.load(
-        data or opened.data,
+        source,
         size=patch.image_size,
         limit=images,
-        split="all" if data not in (None, "mnist") else "test",
+        split="test" if source in ("mnist", opened.data) else "all",
         classifier=load_classifier(classifier) if classifier else None,
         mask_seed=seed,
         device=_device(accelerator),
         progress=_progress,
     )
     rows = measure_run(opened, test, patch, on_rows=_print_rows)
-    protocol = {"data": data or opened.data, "mask_seed": seed, **asdict(patch)}
+    protocol = {"data": source, "mask_seed": seed, **asdict(patch)}
     content = metrics_json(protocol, test.classifier_accuracy, rows)
     write_atomically(run / "metrics.json", json.dumps(content, indent=2) + "\n")
     if save_reconstructions:
@@ -297,6 +297,11 @@ def _print_rows(rows: list[Row]) -> None:
         if row.trained_ratio not in (None, row.mask_ratio):
             line += f", trained at {row.trained_ratio:.1%}"
         console.print(line, highlight=False, soft_wrap=True)
+
+
+def _source(data: str) -> str:
+    """A data set as a run folder names it: so that it is found again from another working directory."""
+    return data if data == "mnist" else str(Path(data).resolve())
 
 
 def _refuse_beside_resume(context: typer.Context) -> None:
