@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 
-ROOMS = "ansatz simulation images masking models training metrics classifier baselines evaluation experiments runs"
+ROOMS = "ansatz simulation images masking models training metrics classifier baselines evaluation experiments"
+ROOMS += " runs devices"
 install_import_hook([f"qmae.{room}" for room in ROOMS.split()], "beartype.beartype")
 
 import torch  # noqa: E402

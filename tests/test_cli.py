@@ -1,6 +1,7 @@
 """The command as a user meets it: exit codes, one line for every mistake, nothing half-written left behind."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -87,7 +88,7 @@ def test_a_finished_run_may_be_resumed(command, run_folder):
     assert command("train", "--resume", run_folder)[0] == 0
 
 
-@pytest.mark.parametrize("name", ["reproduce", "train", "evaluate", "reconstruct", "train-classifier"])
+@pytest.mark.parametrize("name", ["reproduce", "train", "evaluate", "reconstruct", "verify", "train-classifier"])
 def test_every_command_has_an_example(command, name):
     code, out, _ = command(name, "--help")
     assert code == 0
@@ -103,6 +104,8 @@ def test_runs_without_a_finished_epoch_or_with_damaged_files_are_refused(command
     shutil.copy(run_folder / "model.safetensors", run)
     (run / "config.json").write_text(json.dumps(config))
     assert_refused(command("evaluate", run), "holds no model that can be read")
+    (run / "history.csv").write_text("x,y\n")
+    assert_refused(command("evaluate", run), "has no history.csv that can be read")
     (run / "history.csv").unlink()
     assert_refused(command("evaluate", run), "has no history.csv that can be read")
     (run / "config.json").write_bytes(b"\xff\xfe")
@@ -135,7 +138,7 @@ def test_train_classifier_on_own_data(command, small_data, tmp_path, run_folder)
 
 def test_train_classifier_refuses_a_file_that_exists(command, tmp_path):
     (tmp_path / "c").write_text("mine")
-    assert_refused(command("train-classifier", "--out", tmp_path / "c"), "c is taken: choose another --out")
+    assert_refused(command("train-classifier", "--out", tmp_path / "c"), "c is taken: choose another place")
     assert (tmp_path / "c").read_text() == "mine"
 
 
@@ -194,7 +197,7 @@ def test_black_pictures_and_other_files_are_refused(command, tmp_path, run_folde
 def test_folders_that_are_taken_or_cannot_be_written_are_refused(command, tmp_path, name):
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "thesis.txt").write_text("mine")
-    assert_refused(command(name, "--out", tmp_path / "taken"), "taken is taken: choose another --out")
+    assert_refused(command(name, "--out", tmp_path / "taken"), "taken is taken: choose another place")
     # Permissions do not stop a test that runs as root; a file where a folder should be does.
     assert_refused(command(name, "--out", tmp_path / "taken" / "thesis.txt" / "run"), "cannot write to")
     assert [path.name for path in (tmp_path / "taken").iterdir()] == ["thesis.txt"]
@@ -219,7 +222,7 @@ def test_ctrl_c_keeps_what_is_finished(small_data, tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err == "interrupted: a run with a finished epoch is kept; go on with it by --resume\n"
+    assert err == f"interrupted: go on with `qmae train --resume {run}`\n"
     names = {path.name for path in run.iterdir()}
     assert names == {"config.json", "model.safetensors", "history.csv", "checkpoint.pt"}
     assert qmae.MaskedAutoencoder.from_pretrained(run).angles.isfinite().all()
@@ -259,3 +262,15 @@ def test_images_of_the_training_are_not_measured_whatever_path_names_them(comman
         == 0
     )
     assert json.loads((run_folder / "metrics.json").read_text())["rows"][0]["images"] == 20  # a sixth of 120
+
+
+def test_verify_prints_every_circuit(command, run_folder):
+    code, out, _ = command("verify", run_folder, "--images", 1)
+    assert code == 0
+    assert out.count("worst difference in fidelity") == 5
+
+
+def test_version(command):
+    code, out, _ = command("--version")
+    assert code == 0
+    assert re.fullmatch(r"qmae \d+\.\d+\.\d+\n", out)

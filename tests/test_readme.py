@@ -15,6 +15,9 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
         exec(block, names)
     assert names["images"].shape == (10_000, 16, 16)
     assert (tmp_path / "my-qmae" / "model.safetensors").exists()
+    exact = names["model"].fidelity(names["images"][:1], names["masks"][:1]).item()
+    found = names["node"](names["model"].angles.detach().numpy(), names["filled"], names["original"])
+    assert abs(float(found) - exact) < 1e-5
 
 
 def test_links_and_figures_of_the_readme_exist():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version as metadata_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
@@ -23,16 +25,32 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="qmae",
-    help="Quantum masked autoencoders: learn the missing parts of images with quantum circuits.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
 )
-console = Console()
+console = Console(soft_wrap=True)
 
 
 Accelerator = Literal["auto", "cpu", "cuda"]
 AcceleratorOption = Annotated[Accelerator, typer.Option(help="Where torch computes.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        console.print(f"qmae {metadata_version('qmae')}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def qmae(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Quantum masked autoencoders: learn the missing parts of images with quantum circuits."""
+
+
 SeedOption = Annotated[int, typer.Option(min=0, max=2**31, help="Seed; the same seed gives the same numbers.")]
 
 
@@ -73,14 +91,17 @@ def reproduce(
     judge = out / "classifier.safetensors"
     if train_classifier and not judge.exists():
         save_classifier(_fit_classifier(protocol.data, protocol.size, seed, accelerator), judge)
-    results = run_experiments(
-        protocol,
-        out,
-        classifier=load_classifier(judge) if train_classifier else None,
-        device=device,
-        progress=_progress,
-        on_rows=_print_rows,
-    )
+    try:
+        results = run_experiments(
+            protocol,
+            out,
+            classifier=load_classifier(judge) if train_classifier else None,
+            device=device,
+            progress=_progress,
+            on_rows=_print_rows,
+        )
+    except KeyboardInterrupt:
+        raise Interrupted("go on with the same command and --resume") from None
     write_report(results, out)
     for readout in get_args(Readout):
         console.print(f"\nTable 1, readout `{readout}`:", markup=False)
@@ -123,9 +144,14 @@ def train(
     else:
         settings = TrainingConfig(epochs, batch_size, learning_rate, seed)
         config = ModelConfig(patch=PatchMask(size, mask_ratio, placement), layers=layers, **PRESETS[preset])
-        folder = out or Path("runs") / f"{preset}-{mask_ratio:g}-seed{seed}"
+        folder = out or Path("runs") / f"{preset}-{mask_ratio:g}-{placement}-seed{seed}"
         run = Run(check_free(folder), config, settings, _source(data))
-    run.train(device=_device(accelerator), progress=_progress)
+    device = _device(accelerator)
+    try:
+        run.train(device=device, progress=_progress)
+    except KeyboardInterrupt:
+        kept = f"go on with `qmae train --resume {run.folder}`" if run.folder.exists() else "no epoch was finished"
+        raise Interrupted(kept) from None
     history = run.history()
     console.print(
         f"{run.folder}: {run.training.epochs} epochs in {history.column('seconds')[-1]:.0f} s, "
@@ -154,7 +180,7 @@ def evaluate(
 ) -> None:
     """Measure a run on test images, beside the yardsticks; writes `metrics.json` into the run folder.
 
-    Example: `qmae evaluate runs/qmae-0.25-seed0 --save-reconstructions mine.npz`
+    Example: `qmae evaluate runs/qmae-0.25-grid-seed0 --save-reconstructions mine.npz`
     """
     from dataclasses import asdict, replace
 
@@ -203,7 +229,7 @@ def reconstruct(
 ) -> None:
     """Hide a patch of your own images and let a run complete them; writes one picture per image.
 
-    Example: `qmae reconstruct runs/qmae-0.25-seed0 seven.png --position 3`
+    Example: `qmae reconstruct runs/qmae-0.25-grid-seed0 seven.png --position 3`
     """
     import torch
     from torchvision.transforms.v2.functional import to_pil_image
@@ -213,9 +239,9 @@ def reconstruct(
     from qmae.files import new_folder, write_atomically
     from qmae.images import load_files
     from qmae.metrics import scale_to_maximum
-    from qmae.runs import Run
+    from qmae.models import MaskedAutoencoder
 
-    model = Run.open(run).load()
+    model = MaskedAutoencoder.from_pretrained(run)
     patch = model.config.patch
     generator = torch.Generator().manual_seed(seed)
     originals = load_files(images, size=patch.image_size)
@@ -229,6 +255,44 @@ def reconstruct(
         console.print(f"{path}: fidelity {fidelity:.4f}, {picture}")
     write_atomically(folder / "overview.png", to_png(reconstructions(record)))
     console.print(f"Masked, reconstructed and original, side by side: {folder / 'overview.png'}")
+
+
+@app.command()
+def verify(
+    run: Annotated[Path | None, typer.Argument(help="Run folder of `qmae train`; by default a random QMAE.")] = None,
+    images: Annotated[int, typer.Option(min=1, help="How many test images.")] = 5,
+    seed: SeedOption = 0,
+) -> None:
+    """Hold the fast simulation against the full circuit of 18 qubits in PennyLane, on real images.
+
+    Example: `qmae verify runs/qmae-0.25-grid-seed0 --images 20`
+    """
+    import math
+
+    import torch
+
+    from qmae.devices import verify as agreements
+    from qmae.images import load_images
+    from qmae.models import MaskedAutoencoder
+    from qmae.runs import Run
+
+    if run:
+        opened = Run.open(run)
+        model, data = opened.load(), opened.data
+    else:
+        # Angles over the whole circle: nothing about them is special.
+        model, data = MaskedAutoencoder.from_preset("qmae", seed=seed, initial_spread=math.pi), "mnist"
+    patch = model.config.patch
+    originals = load_images(data, size=patch.image_size)[0][:images]
+    masks = patch.sample(len(originals), generator=torch.Generator().manual_seed(seed))
+    for found in agreements(model, originals, masks, progress=_progress):
+        circuit = found.circuit
+        console.print(
+            f"{circuit.num_wires:2} qubits, overlap {circuit.overlap:8} reset {circuit.reset:8} {found.precision:11}"
+            f"worst difference in fidelity {found.fidelity:.1e}, in a pixel's probability {found.probability:.1e}",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 @app.command("train-classifier")
@@ -257,6 +321,8 @@ def train_classifier(
 
 def main() -> None:
     """Run the command; a mistake of the caller is one line and exit code 2, Ctrl-C is 130."""
+    # Threads that wait without spinning: beside another busy process a training is else ten times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     try:
         code = app(standalone_mode=False)
@@ -264,15 +330,21 @@ def main() -> None:
         errors.print(f"error: {error}")
         code = 2
     except typer.TyperException as error:
-        errors.print(f"error: {error.format_message()} See `qmae --help`.")
+        if message := error.format_message():
+            errors.print(f"error: {message.rstrip('.')}. See `qmae --help`.")
         code = error.exit_code
-    if code == INTERRUPTED:
-        errors.print("interrupted: a run with a finished epoch is kept; go on with it by --resume")
+    except Interrupted as interrupted:
+        errors.print(f"interrupted: {interrupted}")
+        code = INTERRUPTED
     sys.exit(code)
 
 
 INTERRUPTED = 130
-"""The exit code after Ctrl-C, as shells have it; typer returns it."""
+"""The exit code after Ctrl-C, as shells have it."""
+
+
+class Interrupted(Exception):  # noqa: N818 - it is no error
+    """Ctrl-C, and what is left to go on with."""
 
 
 @contextmanager

@@ -158,7 +158,12 @@ def reproduce(
 
     Returns:
         The records of it all.
+
+    Raises:
+        InputError: `folder` holds trainings with other settings.
     """
+    for run in protocol.runs(folder):
+        run.check_settings()
     test = TestSet.load(
         protocol.data,
         size=protocol.size,

@@ -59,7 +59,7 @@ def training_loss(histories: dict[str, History], floor: float) -> Figure:
 def to_png(figure: Figure) -> bytes:
     """Render a figure as PNG."""
     content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=120)
+    figure.savefig(content, format="png", dpi=120, bbox_inches="tight")
     return content.getvalue()
 
 

@@ -9,13 +9,13 @@ from qmae.errors import InputError
 
 
 def check_free(path: Path) -> Path:
-    """Refuse a place where something lies already, other than an empty folder.
+    """Refuse a place where something lies already, unless it is an empty folder.
 
     Raises:
         InputError: something lies there.
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise InputError(f"{path} is taken: choose another --out, or go on with a run by --resume")
+        raise InputError(f"{path} is taken: choose another place, or --resume a training that lies there")
     return path
 
 
@@ -45,7 +45,7 @@ def new_folder(path: Path) -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise InputError(f"cannot write to {path} ({error.strerror}): choose another --out") from error
+        raise InputError(f"cannot write to {path} ({error.strerror}): choose another place") from error
     return path
 
 

@@ -117,10 +117,10 @@ def load_npz(path: Path) -> tuple[Float[Tensor, "images height width"], Int[Tens
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in ("images", "labels") if name in arrays}
     except (ValueError, TypeError, OSError, EOFError, zlib.error, BadZipFile) as error:
-        raise InputError(f"{path} cannot be read as an .npz file of numbers: {error}") from error
+        raise InputError(f"{path} cannot be read as an .npz file: make one by numpy.savez(path, images=...)") from error
     if "images" not in found or found["images"].ndim != 3 or not found["images"].size:
         raise InputError(f"{path} needs an array `images` of shape [N, H, W] with one pixel at least")
-    if not all(np.issubdtype(array.dtype, np.number) for array in found.values()):
+    if not all(array.dtype.kind in "buif" for array in found.values()):
         raise InputError(f"{path} holds no numbers: `images` must be uint8 or float, `labels` int")
     images = torch.from_numpy(_as_unit_interval(found["images"]))
     labels = torch.from_numpy(found.get("labels", np.full(len(images), -1)).astype(np.int64))

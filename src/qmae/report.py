@@ -46,8 +46,7 @@ def markdown(results: Results) -> str:
     return f"""# QMAE against QAE, `{protocol.placement}` masks
 
 {images:,} test images of {protocol.data}, {protocol.size} x {protocol.size} pixels; one patch of each is hidden, the same for \
-every row. Models trained {protocol.seeds} time(s) for {protocol.training.epochs} epochs\
-{"; ± is the standard deviation over the seeds" if protocol.seeds > 1 else ""}.
+every row. Every model is trained for {protocol.training.epochs} epochs, {f"with {protocol.seeds} seeds; ± is the standard deviation over them" if protocol.seeds > 1 else "with one seed"}.
 
 The yardstick: *nothing* leaves the hole black, *mean patch* fills it with the mean of the training images at that place. A \
 model below *nothing* has made the image worse than it found it. *original* is the unmasked image through the same readout, the \
@@ -220,7 +219,7 @@ def best_training_ratio(results: Results) -> str:
     }
     own = {ratio: _mean(trained_for(results, "qmae", ratio, "amplitude"), "fidelity") for ratio in RATIOS}
     best, easiest = max(at_common, key=at_common.__getitem__), max(own, key=own.__getitem__)
-    return f"measured at {TABLE_RATIO:.0%}, {best:.1%} is best; each at its own ratio, {easiest:.1%}"
+    return f"by fidelity, measured at {TABLE_RATIO:.0%}: {best:.1%}; each at its own ratio: {easiest:.1%}"
 
 
 def last_epoch(results: Results, model: str) -> str:

@@ -72,8 +72,7 @@ class Run:
         Raises:
             InputError: the folder holds something else, or cannot be written; or the data cannot be used.
         """
-        if (self.folder / CONFIG).exists() and Run.open(self.folder) != self:
-            raise InputError(f"{self.folder} holds a run with other settings: choose another --out")
+        self.check_settings()
         if self.finished:
             return self.load()
         size = self.model.patch.image_size
@@ -95,6 +94,15 @@ class Run:
             (self.folder / CONFIG).unlink(missing_ok=True)
             with suppress(OSError):  # somebody else's files lie there, too
                 self.folder.rmdir()
+
+    def check_settings(self) -> None:
+        """Refuse a folder that holds another run than this one.
+
+        Raises:
+            InputError: its model, training or data differ.
+        """
+        if (self.folder / CONFIG).exists() and Run.open(self.folder) != self:
+            raise InputError(f"{self.folder} holds a run with other settings: choose another --out")
 
     def load(self) -> MaskedAutoencoder:
         """Load the model of the last finished epoch.

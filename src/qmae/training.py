@@ -54,8 +54,14 @@ class History:
 
     @classmethod
     def from_csv(cls, text: str) -> History:
-        """Read what `to_csv` wrote."""
-        rows = list(csv.reader(io.StringIO(text)))[1:]
+        """Read what `to_csv` wrote.
+
+        Raises:
+            ValueError: the text is something else, or holds no step.
+        """
+        header, *rows = csv.reader(io.StringIO(text))
+        if tuple(header) != COLUMNS or not rows or any(len(row) != len(COLUMNS) for row in rows):
+            raise ValueError("no history of a training")
         return cls([[float(value or "nan") for value in row] for row in rows])
 
 
