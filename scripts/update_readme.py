@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-SECTIONS = ("Table 1", "Which mask ratio", "The paper's claims")
+SECTIONS = ("Table 1", "Figure 7", "Which mask ratio", "The paper's claims")
 
 
 def sections(folder: Path) -> dict[str, str]:
@@ -19,7 +19,7 @@ def sections(folder: Path) -> dict[str, str]:
     parts = re.split(r"^## (.*)\n", (folder / "report.md").read_text(), flags=re.MULTILINE)[1:]
     found = dict(zip(parts[::2], parts[1::2], strict=True))
     wanted = [(name, title) for name in SECTIONS for title in found if title.startswith(name)]
-    return {name: f"### {title}\n{found[title]}" for name, title in wanted}
+    return {name: f"### {title}\n{found[title].replace('(figures/', '(docs/figures/')}" for name, title in wanted}
 
 
 def main(grid: Path, anywhere: Path) -> None:

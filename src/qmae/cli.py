@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version as metadata_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
@@ -16,12 +13,11 @@ from rich.console import Console
 
 from qmae.errors import InputError
 from qmae.settings import Placement, Readout, TrainingConfig
+from qmae.terminal import console, print_rows, show_progress
 
 if TYPE_CHECKING:
     import torch
 
-    from qmae.evaluation import Row
-    from qmae.progress import Advance
 
 app = typer.Typer(
     name="qmae",
@@ -29,7 +25,6 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
 )
-console = Console(soft_wrap=True)
 
 
 Accelerator = Literal["auto", "cpu", "cuda"]
@@ -97,16 +92,16 @@ def reproduce(
             out,
             classifier=load_classifier(judge) if train_classifier else None,
             device=device,
-            progress=_progress,
-            on_rows=_print_rows,
+            progress=show_progress,
+            on_rows=print_rows,
         )
     except KeyboardInterrupt:
-        raise Interrupted("go on with the same command and --resume") from None
+        raise RunInterruptedError("go on with the same command and --resume") from None
     write_report(results, out)
     for readout in get_args(Readout):
         console.print(f"\nTable 1, readout `{readout}`:", markup=False)
         table = model_table(results, ratio=TABLE_RATIO, readout=readout, beside_paper=True)
-        console.print(table, markup=False, highlight=False, soft_wrap=True)
+        console.print(table, markup=False, highlight=False)
     console.print(f"Report: {out / 'report.html'} and {out / 'report.md'}; all numbers: {out / 'metrics.json'}")
 
 
@@ -148,10 +143,10 @@ def train(
         run = Run(check_free(folder), config, settings, _source(data))
     device = _device(accelerator)
     try:
-        run.train(device=device, progress=_progress)
+        run.train(device=device, progress=show_progress)
     except KeyboardInterrupt:
         kept = f"go on with `qmae train --resume {run.folder}`" if run.folder.exists() else "no epoch was finished"
-        raise Interrupted(kept) from None
+        raise RunInterruptedError(kept) from None
     history = run.history()
     console.print(
         f"{run.folder}: {run.training.epochs} epochs in {history.column('seconds')[-1]:.0f} s, "
@@ -205,9 +200,9 @@ def evaluate(
         classifier=load_classifier(classifier) if classifier else None,
         mask_seed=seed,
         device=_device(accelerator),
-        progress=_progress,
+        progress=show_progress,
     )
-    rows = measure_run(opened, test, patch, on_rows=_print_rows)
+    rows = measure_run(opened, test, patch, on_rows=print_rows)
     protocol = {"data": source, "mask_seed": seed, **asdict(patch)}
     content = metrics_json(protocol, test.classifier_accuracy, rows)
     write_atomically(run / "metrics.json", json.dumps(content, indent=2) + "\n")
@@ -285,13 +280,12 @@ def verify(
     patch = model.config.patch
     originals = load_images(data, size=patch.image_size)[0][:images]
     masks = patch.sample(len(originals), generator=torch.Generator().manual_seed(seed))
-    for found in agreements(model, originals, masks, progress=_progress):
+    for found in agreements(model, originals, masks, progress=show_progress):
         circuit = found.circuit
         console.print(
             f"{circuit.num_wires:2} qubits, overlap {circuit.overlap:8} reset {circuit.reset:8} {found.precision:11}"
             f"worst difference in fidelity {found.fidelity:.1e}, in a pixel's probability {found.probability:.1e}",
             highlight=False,
-            soft_wrap=True,
         )
 
 
@@ -314,15 +308,13 @@ def train_classifier(
 
     new_file(out)
     _fit_classifier(data, size, seed, accelerator, epochs=epochs, on_better=lambda model: save_classifier(model, out))
-    test = TestSet.load(data, size=size, classifier=load_classifier(out), progress=_progress)
+    test = TestSet.load(data, size=size, classifier=load_classifier(out), progress=show_progress)
     accuracy = test.classifier_accuracy
     console.print(f"{out}: accuracy on test images {accuracy:.2%}")
 
 
 def main() -> None:
     """Run the command; a mistake of the caller is one line and exit code 2, Ctrl-C is 130."""
-    # Threads that wait without spinning: beside another busy process a training is else ten times slower.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     try:
         code = app(standalone_mode=False)
@@ -333,7 +325,7 @@ def main() -> None:
         if message := error.format_message():
             errors.print(f"error: {message.rstrip('.')}. See `qmae --help`.")
         code = error.exit_code
-    except Interrupted as interrupted:
+    except RunInterruptedError as interrupted:
         errors.print(f"interrupted: {interrupted}")
         code = INTERRUPTED
     sys.exit(code)
@@ -343,32 +335,8 @@ INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it."""
 
 
-class Interrupted(Exception):  # noqa: N818 - it is no error
+class RunInterruptedError(Exception):
     """Ctrl-C, and what is left to go on with."""
-
-
-@contextmanager
-def _progress(description: str, total: int) -> Iterator[Advance]:
-    """A progress bar that is gone when the work is done: a `qmae.progress.Progress`."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        task = bars.add_task(description, total=total)
-        yield lambda units: bars.advance(task, units)
-
-
-def _print_rows(rows: list[Row]) -> None:
-    for row in rows:
-        line = f"{row.model:8}{row.mask_ratio:6.1%} {row.placement:9}{row.readout:12}"
-        line += f"fidelity {row.fidelity:.4f}  CS {row.cosine_similarity:.4f}  SSIM {row.ssim:.4f}"
-        if row.accuracy is not None:
-            line += f"  accuracy {row.accuracy:.2%}"
-        if row.seed is not None:
-            line += f"  seed {row.seed}"
-        if row.trained_ratio not in (None, row.mask_ratio):
-            line += f", trained at {row.trained_ratio:.1%}"
-        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _source(data: str) -> str:
@@ -404,7 +372,7 @@ def _fit_classifier(data: str, size: int, seed: int, accelerator: Accelerator, *
         load_images(data, split="validation", size=size),
         generator=torch.Generator().manual_seed(seed),
         device=_device(accelerator),
-        progress=_progress,
+        progress=show_progress,
         on_epoch=lambda epoch, accuracy: console.print(f"epoch {epoch}: {accuracy:.2%} of the validation images"),
         **settings,
     )
