@@ -12,6 +12,11 @@ ROOMS += " runs devices"
 install_import_hook([f"qmae.{room}" for room in ROOMS.split()], "beartype.beartype")
 
 import torch  # noqa: E402
+from hypothesis import settings  # noqa: E402
+
+# The same cases in every run: a change breaks a test, not chance.
+settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=20)
+settings.load_profile("fixed")
 
 torch.set_num_threads(2)
 

@@ -1,5 +1,5 @@
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qmae.ansatz import SU4_BLOCK, Ansatz
@@ -11,16 +11,24 @@ def test_block_has_15_rotations_and_3_cnots_in_the_papers_order():
     assert names == ("RZa RYa RZa RZb RYb RZb CNOTba RZa RYb CNOTab RYb CNOTba RZa RYa RZa RZb RYb RZb")
 
 
-@given(st.integers(0, 1000))
-@settings(max_examples=10, deadline=None)
-def test_block_reaches_su4(seed):
-    """15 independent directions at a random point: the tangent space of SU(4) has 15."""
-    angles = torch.rand(15, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * 6.28
+def rank_at_random_point(block, seed):
+    """Independent directions in which the block's matrix can move."""
+    count = sum(gate.name != "CNOT" for gate in block)
+    angles = torch.rand(count, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * 6.28
 
     def entries(t):
-        return torch.view_as_real(block_unitaries(t[None], SU4_BLOCK)).flatten()
+        return torch.view_as_real(block_unitaries(t[None], block)).flatten()
 
-    assert torch.linalg.matrix_rank(torch.autograd.functional.jacobian(entries, angles), rtol=1e-6) == 15
+    # Near a gimbal lock a singular value is small, but far above rounding.
+    return torch.linalg.matrix_rank(torch.autograd.functional.jacobian(entries, angles), rtol=1e-10)
+
+
+@given(st.integers(0, 1000))
+def test_block_reaches_su4(seed):
+    """The tangent space of SU(4) has 15 dimensions; without its last CNOT the block does not fill them."""
+    assert rank_at_random_point(SU4_BLOCK, seed) == 15
+    last = max(index for index, gate in enumerate(SU4_BLOCK) if gate.name == "CNOT")
+    assert rank_at_random_point(SU4_BLOCK[:last] + SU4_BLOCK[last + 1 :], seed) < 15
 
 
 def test_block_at_zero_angles_is_swap():

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qmae.errors import InputError
@@ -19,7 +19,6 @@ def test_patches_of_the_paper(ratio, shape, grid, anywhere):
     assert len(PatchMask(16, ratio, "anywhere").corners) == anywhere  # (17 - height) (17 - width)
 
 
-@settings(deadline=None)
 @given(st.sampled_from([4, 8, 16]), ratios, placements)
 def test_every_hole_is_one_patch_of_the_wanted_share(size, ratio, placement):
     patch = PatchMask(size, ratio, placement)
@@ -29,13 +28,11 @@ def test_every_hole_is_one_patch_of_the_wanted_share(size, ratio, placement):
         assert hole[top : top + height, left : left + width].all()
 
 
-@settings(deadline=None)
 @given(st.sampled_from([4, 8, 16]), ratios)
 def test_grid_tiles_the_image(size, ratio):
     assert (PatchMask(size, ratio).holes.sum(0) == 1).all()
 
 
-@settings(deadline=None)
 @given(st.sampled_from([4, 8, 16]), ratios, placements)
 def test_a_token_of_the_patchs_shape_fills_the_hole_pixel_by_pixel(size, ratio, placement):
     patch = PatchMask(size, ratio, placement)

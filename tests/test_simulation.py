@@ -1,7 +1,7 @@
 import pennylane as qp
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from paper_circuit import encoder, output_probabilities, training_circuit
@@ -75,7 +75,6 @@ def test_readout_and_trash_equal_measurements_of_the_circuit(generator):
 
 
 @given(st.integers(2, 7), st.integers(1, 2), st.integers(0, 100))
-@settings(max_examples=12, deadline=None)
 def test_fused_circuit_equals_its_blocks_one_by_one(qubits, layers, seed):
     ansatz = Ansatz(qubits, layers)
     angles = torch.rand(ansatz.angle_shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * 6.28
