@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from itertools import count, islice
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
+import numpy as np
 import pennylane as qp
 from pennylane.measurements import ExpectationMP, ProbabilityMP
 from pennylane.operation import Operation
@@ -16,15 +18,77 @@ from pennylane.wires import Wires, WiresLike
 
 from qmae.ansatz import SU4_BLOCK, Ansatz
 from qmae.errors import InputError
-
-Overlap = Literal["swap", "inverse"]
-"""How the output is compared with the original. `swap`: the paper's SWAP test, with the original on qubits of its own.
-`inverse`: undo the original's preparation and measure how often all qubits are 0."""
-
-Reset = Literal["swap", "measure"]
-"""How the trash is reset. `swap`: exchanged with fresh qubits (paper). `measure`: measured and flipped back to 0."""
+from qmae.settings import Overlap, Reset
 
 _GATES = {"RY": qp.RY, "RZ": qp.RZ, "CNOT": qp.CNOT}
+
+
+class RealAmplitudeEmbedding(qp.StatePrep):
+    r"""Amplitude embedding of real numbers (Eq. 2): one rotation tree of 2^n - 1 RY and 2^n - 2 CNOT, signs included.
+
+    Simulators set the state in one go, as they do for ``qp.StatePrep``. Where gates are needed, on a device, in an
+    adjoint or after other gates, this decomposition is exact to rounding and needs no phases (Möttönen et al.,
+    `quant-ph/0407010 <https://arxiv.org/abs/quant-ph/0407010>`_).
+
+    .. code-block:: none
+
+        0: ──RY─╭●────╭●────┤
+        1: ─────╰RY∘●─├●────┤
+        2: ───────────╰RY∘●─┤
+
+    Args:
+        state (tensor_like): real amplitudes of norm 1, of shape ``(2**n,)``
+        wires (WiresLike): n wires, the most significant first
+
+    Raises:
+        ValueError: if the number or the norm of the amplitudes is wrong; if gates are asked for a batch; or if they
+            are asked for a state to be differentiated in which a pair of neighbours is black. There the rotation's
+            angle has no derivative, and NaN would come out: differentiate by backpropagation or by `token_gradient`.
+    """
+
+    @staticmethod
+    def compute_decomposition(state: Any, wires: WiresLike, **_: Any) -> list[Operation]:
+        """A uniformly controlled RY on every wire, selected by the wires before it.
+
+        Args:
+            state (tensor_like): real amplitudes, of shape ``(2**n,)``
+            wires (WiresLike): the wires
+        """
+        wires, levels = Wires(wires), [qp.math.real(state)]
+        if qp.math.ndim(state) != 1:
+            raise ValueError("RealAmplitudeEmbedding has gates for one state at a time, not for a batch")
+        while len(levels[0]) > 1:
+            even, odd = levels[0][0::2], levels[0][1::2]
+            levels.insert(0, qp.math.sqrt(even**2 + odd**2))
+        if qp.math.requires_grad(state) and qp.math.any(levels[-2] == 0):
+            raise ValueError(
+                "a preparation by rotations has no derivative at black pixels: differentiate by backpropagation on "
+                "default.qubit, or use qmae.shots.token_gradient"
+            )
+        gates = []
+        for depth, amplitudes in enumerate(levels[1:]):
+            angles = 2 * qp.math.arctan2(amplitudes[1::2], amplitudes[0::2])
+            gates += _multiplexed_ry(angles, controls=wires[:depth], target=wires[depth])
+        return gates
+
+
+def _multiplexed_ry(angles: Any, *, controls: Wires, target: Any) -> list[Operation]:
+    """RY by `angles[i]` where the controls are in state |i>: 2^k RY with CNOTs between, in the order of a Gray code.
+
+    A CNOT before and one after turn RY(t) into RY(-t), so each rotation gets the sign of its controls' parity; the
+    angles are those whose signed sums are the ones wanted.
+    """
+    count, bits = 2 ** len(controls), len(controls)
+    code = [index ^ index >> 1 for index in range(count)]
+    signs = np.array([[(-1) ** (index & word).bit_count() for index in range(count)] for word in code])
+    turns = qp.math.dot(qp.math.cast_like(qp.math.asarray(signs, like=qp.math.get_interface(angles)), angles), angles)
+    gates: list[Operation] = []
+    for index in range(count):
+        gates.append(qp.RY(turns[index] / count, wires=target))
+        if bits:
+            changed = code[index] ^ code[(index + 1) % count]
+            gates.append(qp.CNOT(wires=[controls[bits - changed.bit_length()], target]))
+    return gates
 
 
 class TwoQubitBlock(Operation):
@@ -51,6 +115,7 @@ class TwoQubitBlock(Operation):
     """
 
     num_wires = 2
+    grad_method = None
 
     def __init__(self, weights: Any, wires: WiresLike, id: str | None = None) -> None:
         if qp.math.shape(weights)[-1] != self.shape()[-1]:
@@ -74,6 +139,10 @@ class TwoQubitBlock(Operation):
             gates.append(_GATES[gate.name](*parameters, wires=[wires[wire] for wire in gate.wires]))
         return gates
 
+    def label(self, decimals: int | None = None, base_label: str | None = None, cache: dict | None = None) -> str:
+        """How drawings name it: no angles."""
+        return base_label or "U"
+
     @staticmethod
     def shape() -> tuple[int]:
         """Shape of the weights of one block."""
@@ -85,9 +154,9 @@ class AllPairsBlocks(Operation):
 
     .. code-block:: none
 
-        0: ─╭Block─╭Block────────┤
-        1: ─╰Block─│──────╭Block─┤
-        2: ────────╰Block─╰Block─┤
+        0: ─╭U─╭U────┤
+        1: ─╰U─│──╭U─┤
+        2: ────╰U─╰U─┤
 
     The decoder is ``qp.adjoint(AllPairsBlocks)(weights, wires)``.
 
@@ -98,6 +167,8 @@ class AllPairsBlocks(Operation):
     Raises:
         ValueError: if the number of blocks is not a multiple of the number of pairs
     """
+
+    grad_method = None
 
     def __init__(self, weights: Any, wires: WiresLike, id: str | None = None) -> None:
         blocks, pairs = qp.math.shape(weights)[-2], len(Ansatz(len(Wires(wires))).pairs)
@@ -123,6 +194,10 @@ class AllPairsBlocks(Operation):
             for block, (a, b) in enumerate(pairs * layers)
         ]
 
+    def label(self, decimals: int | None = None, base_label: str | None = None, cache: dict | None = None) -> str:
+        """How drawings name it: no angles."""
+        return base_label or "V"
+
     @staticmethod
     def shape(n_layers: int, n_wires: int) -> tuple[int, int]:
         """Shape of the weights.
@@ -134,8 +209,8 @@ class AllPairsBlocks(Operation):
         return Ansatz(n_wires, n_layers).angle_shape
 
 
-def swap_test(ancilla: int, first: WiresLike, second: WiresLike) -> ExpectationMP:
-    """SWAP test of two registers of equal size (Fig. 5): <Z> of the ancilla is Tr(rho sigma) (Eq. 8).
+def swap_test(ancilla: Hashable, first: WiresLike, second: WiresLike) -> None:
+    """SWAP test of two registers of equal size (Fig. 5): then <Z> of the ancilla is Tr(rho sigma) (Eq. 8).
 
     Args:
         ancilla: a wire in |0>.
@@ -146,7 +221,6 @@ def swap_test(ancilla: int, first: WiresLike, second: WiresLike) -> ExpectationM
     for pair in zip(Wires(first), Wires(second), strict=True):
         qp.CSWAP(wires=[ancilla, *pair])
     qp.Hadamard(ancilla)
-    return qp.expval(qp.Z(ancilla))
 
 
 @dataclass(frozen=True)
@@ -158,12 +232,9 @@ class AutoencoderCircuit:
         trash_wires: which of the ansatz's qubits are reset.
         overlap: `"swap"` (paper) or `"inverse"`, which needs no ancilla and no qubits for the original.
         reset: `"swap"` (paper) or `"measure"`, which needs no fresh qubits.
-        joint_preparation: prepare input and reference as one product state. A simulator sets that in one go, to
-            rounding, where it would build a second state by rotations that cost it six digits; a device wants them
-            apart. Only with `overlap="swap"`.
 
     Raises:
-        InputError: an unknown kind of overlap or reset, or a joint preparation without a reference.
+        InputError: an unknown kind of overlap or reset.
 
     Example:
         >>> circuit = AutoencoderCircuit(Ansatz(8))
@@ -175,14 +246,11 @@ class AutoencoderCircuit:
     trash_wires: tuple[int, ...] = (0,)
     overlap: Overlap = "swap"
     reset: Reset = "swap"
-    joint_preparation: bool = False
 
     def __post_init__(self) -> None:
         for name, kinds in (("overlap", Overlap), ("reset", Reset)):
             if getattr(self, name) not in get_args(kinds):
                 raise InputError(f"no {name} {getattr(self, name)!r}: choose one of {', '.join(get_args(kinds))}")
-        if self.joint_preparation and self.overlap != "swap":
-            raise InputError("a joint preparation needs a reference: choose overlap='swap'")
 
     @property
     def registers(self) -> dict[str, tuple[int, ...]]:
@@ -212,17 +280,26 @@ class AutoencoderCircuit:
         Returns:
             The measurement whose expectation value is the fidelity F (Eq. 8).
         """
+        self.prepare_and_run(angles, filled, original)
+        return self.measure_fidelity()
+
+    def prepare_and_run(self, angles: Any, filled: Any, original: Any) -> None:
+        """The gates of `fidelity`, without its measurement."""
         wires = self.registers
-        if self.joint_preparation:
-            qp.StatePrep(qp.math.kron(filled, original), wires=wires["input"] + wires["reference"])
-        else:
-            qp.StatePrep(filled, wires=wires["input"])
-            if self.overlap == "swap":
-                qp.StatePrep(original, wires=wires["reference"])
-        self._run(angles)
+        RealAmplitudeEmbedding(filled, wires=wires["input"])
         if self.overlap == "swap":
-            return swap_test(wires["ancilla"][0], wires["input"], wires["reference"])
-        qp.adjoint(qp.StatePrep)(original, wires=wires["input"])
+            RealAmplitudeEmbedding(original, wires=wires["reference"])
+        self.autoencode(angles)
+        if self.overlap == "swap":
+            swap_test(wires["ancilla"][0], wires["input"], wires["reference"])
+        else:
+            qp.adjoint(RealAmplitudeEmbedding)(original, wires=wires["input"])
+
+    def measure_fidelity(self) -> ExpectationMP:
+        """The measurement of `fidelity`: <Z> of the ancilla, or how often all qubits are 0."""
+        wires = self.registers
+        if self.overlap == "swap":
+            return qp.expval(qp.Z(wires["ancilla"][0]))
         return qp.expval(qp.Projector([0] * self.ansatz.qubits, wires=wires["input"]))
 
     def probabilities(self, angles: Any, filled: Any) -> ProbabilityMP:
@@ -235,11 +312,12 @@ class AutoencoderCircuit:
         Returns:
             The measurement that gives the probabilities [2^n] of the basis states, diag rho (Eq. 6).
         """
-        qp.StatePrep(filled, wires=self.registers["input"])
-        self._run(angles)
+        RealAmplitudeEmbedding(filled, wires=self.registers["input"])
+        self.autoencode(angles)
         return qp.probs(wires=self.registers["input"])
 
-    def _run(self, angles: Any) -> None:
+    def autoencode(self, angles: Any) -> None:
+        """Encoder, reset of the trash and decoder, on an input that is prepared."""
         wires = self.registers
         AllPairsBlocks(angles, wires=wires["input"])
         trash = [wires["input"][wire] for wire in self.trash_wires]

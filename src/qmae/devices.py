@@ -1,22 +1,78 @@
-"""Trained models as circuits on PennyLane devices, beside the exact simulation."""
+"""Trained models on PennyLane devices, beside the exact simulation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from itertools import product
-from typing import get_args
+from typing import Any, Self, get_args
 
 import numpy as np
 import pennylane as qp
 from jaxtyping import Float
 from torch import Tensor
 
-from qmae.circuits import AutoencoderCircuit, Overlap, Reset
+from qmae.circuits import AutoencoderCircuit
+from qmae.errors import InputError
 from qmae.masking import Masks
 from qmae.models import MaskedAutoencoder, embed_references
 from qmae.progress import Progress, silent
+from qmae.settings import Overlap, Reset
 from qmae.simulation import embed
+
+EXACT = "lightning.qubit"
+"""The device that simulations are held against."""
+
+
+@dataclass(frozen=True)
+class States:
+    """What a circuit needs of some images, and what the fast simulation says it gives; all in double precision.
+
+    Attributes:
+        angles: of the ansatz, in radians.
+        filled: amplitudes of the masked images, the token in the hole.
+        originals: amplitudes of the unmasked images.
+        fidelity: exact fidelities.
+        probabilities: exact probabilities of the pixels' basis states in the reconstructions.
+    """
+
+    angles: Float[np.ndarray, "blocks angles"]
+    filled: Float[np.ndarray, "images dim"]
+    originals: Float[np.ndarray, "images dim"]
+    fidelity: Float[np.ndarray, " images"]
+    probabilities: Float[np.ndarray, "images dim"]
+
+    @classmethod
+    def of(cls, model: MaskedAutoencoder, images: Float[Tensor, "images size size"], masks: Masks) -> Self:
+        """Compute them.
+
+        Args:
+            model: any model; it is changed to double precision.
+            images: the originals.
+            masks: one per image.
+
+        Raises:
+            InputError: an original is all black or holds NaN, or nothing of one is left to embed; it is named by its
+                index.
+        """
+        model, images = model.double(), images.double()
+        filled = embed(model.fill(images, masks).flatten(1))
+        empty = (filled == 0).all(1).nonzero().flatten().tolist()
+        if empty:
+            raise InputError(f"image {empty[0]} has no lit pixel outside its hole: no state to prepare; leave it out")
+        parts = (
+            model.angles,
+            filled,
+            embed_references(images),
+            model.fidelity(images, masks),
+            model.probabilities(images, masks).flatten(1),
+        )
+        return cls(*(part.detach().numpy() for part in parts))
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+        """Filled and original state, exact fidelity and probabilities of every image."""
+        return zip(self.filled, self.originals, self.fidelity, self.probabilities, strict=True)
 
 
 @dataclass(frozen=True)
@@ -55,27 +111,173 @@ def verify(
         The agreement of the paper's circuit in both precisions, then of its variants.
 
     Raises:
-        InputError: an original is all black or holds NaN; it is named by its index.
+        InputError: an image gives no quantum state; it is named by its index.
     """
-    model, images = model.double(), images.double()
-    angles = model.angles.detach().numpy()
-    filled = embed(model.fill(images, masks).flatten(1)).detach().numpy()
-    originals = embed_references(images).numpy()
-    exact = [values.detach().numpy() for values in (model.fidelity(images, masks), model.probabilities(images, masks))]
+    states = States.of(model, images, masks)
     kinds = list(product(get_args(Overlap), get_args(Reset)))
-    for precision, (overlap, reset) in [("complex64", kinds[0]), *(("complex128", kind) for kind in kinds)]:
-        circuit = AutoencoderCircuit(
-            model.config.ansatz, model.config.trash_wires, overlap, reset, joint_preparation=overlap == "swap"
-        )
-        # Without shots a simulator defers a mid-circuit measurement to a wire of its own.
-        spare = len(circuit.trash_wires) if reset == "measure" else 0
-        device = qp.device("lightning.qubit", wires=circuit.num_wires + spare, c_dtype=np.dtype(precision).type)
-        fidelity, probabilities = (qp.QNode(run, device) for run in (circuit.fidelity, circuit.probabilities))
+    for precision, kind in [("complex64", kinds[0]), *(("complex128", kind) for kind in kinds)]:
+        circuit = AutoencoderCircuit(model.config.ansatz, model.config.trash_wires, *kind)
+        target = Target(circuit, EXACT, options={"c_dtype": np.dtype(precision).type})
+        # In single precision the device's own sums over the amplitudes would be ten times worse than its amplitudes.
+        fidelity = target.fidelity_of_state if precision == "complex64" else target.fidelity
         differences = np.zeros(2)
         with progress(f"running {circuit.num_wires} qubits in {precision}", len(images)) as advance:
-            for state, original, *known in zip(filled, originals, *exact, strict=True):
-                found = fidelity(angles, state, original), probabilities(angles, state).reshape(images.shape[1:])
+            for filled, original, *known in states:
+                found = fidelity(states.angles, filled, original), target.probabilities(states.angles, filled)
                 worst = [np.abs(value - true).max() for value, true in zip(found, known, strict=True)]
                 differences = np.maximum(differences, worst)
                 advance(1)
         yield Agreement(circuit, precision, *differences.tolist())
+
+
+@dataclass(frozen=True)
+class Target:
+    """A circuit on a PennyLane device.
+
+    Attributes:
+        circuit: what runs.
+        device: the device's name, as `qp.device` takes it.
+        shots: runs of the circuit per value; None: exact expectation values, of simulators.
+        options: further arguments of the device.
+        opened: the device itself.
+
+    Raises:
+        InputError: there is no such device or option, it has too few wires, or there are no shots.
+    """
+
+    circuit: AutoencoderCircuit
+    device: str = EXACT
+    shots: int | None = None
+    options: dict[str, Any] | None = None
+    opened: Any = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.shots is not None and self.shots < 1:
+            raise InputError(f"{self.shots} shots give no estimate: choose 1 or more")
+        object.__setattr__(self, "opened", self._open())
+
+    @property
+    def defers(self) -> bool:
+        """Whether a mid-circuit measurement is put off to a wire of its own, as PennyLane's simulators need it."""
+        return self.circuit.reset == "measure" and self.device.startswith(("default.", "lightning."))
+
+    @property
+    def num_wires(self) -> int:
+        """Wires that the device needs."""
+        return self.circuit.num_wires + (len(self.circuit.trash_wires) if self.defers else 0)
+
+    @property
+    def fidelity(self) -> Callable[..., Any]:
+        """`AutoencoderCircuit.fidelity`, run on the device."""
+        return self.node(self.circuit.fidelity)
+
+    @property
+    def probabilities(self) -> Callable[..., Any]:
+        """`AutoencoderCircuit.probabilities`, run on the device."""
+        return self.node(self.circuit.probabilities)
+
+    def fidelity_of_state(self, angles: Any, filled: Any, original: Any) -> float:
+        """Fidelity from the amplitudes that a simulator ends with, summed in double precision and normalized."""
+
+        def final_state() -> Any:
+            self.circuit.prepare_and_run(angles, filled, original)
+            return qp.state()
+
+        weights = np.abs(np.asarray(self.node(final_state)(), dtype=complex)) ** 2
+        zero, one = weights.reshape(2, -1).sum(1)  # wire 0 is the ancilla
+        return float((zero - one) / (zero + one))
+
+    def node(self, function: Callable[..., Any], **settings: Any) -> qp.QNode:
+        """A `qp.QNode` of a quantum function on this device.
+
+        Args:
+            function: one of the circuit's.
+            **settings: of the QNode, such as `diff_method`.
+        """
+        if self.defers:
+            settings["mcm_method"] = "deferred"
+        return qp.set_shots(qp.QNode(function, self.opened, **settings), self.shots)
+
+    def standard_error(self, estimate: float) -> float:
+        """Standard error of a measured fidelity: sqrt((1 - F^2) / N) for `swap`, sqrt(F (1 - F) / N) for `inverse`."""
+        scale, share = (2, (1 + estimate) / 2) if self.circuit.overlap == "swap" else (1, estimate)
+        return float(scale * self.share_error(share))
+
+    def share_error(self, share: Any) -> Any:
+        """Standard error sqrt(p (1 - p) / N) of the share of runs with some outcome.
+
+        The share is taken as (k + 1) / (N + 2), so that a few runs that all agree do not pass for certainty.
+        """
+        shots = self.shots or math.inf
+        smoothed = (share + 1 / shots) / (1 + 2 / shots)
+        return np.sqrt(smoothed * (1 - smoothed) / shots)
+
+    def _open(self) -> Any:
+        options = dict(self.options or {})
+        wires = options.pop("wires", self.num_wires)
+        try:
+            device = qp.device(self.device, wires=wires, **options)
+        except qp.exceptions.DeviceError as error:
+            raise InputError(
+                f"no device {self.device!r} ({error}): choose {EXACT}, default.qubit or install its plugin"
+            ) from error
+        except (TypeError, ValueError, ImportError, NotImplementedError) as error:
+            raise InputError(
+                f"{self.device} cannot be opened with these options ({error}): see its documentation"
+            ) from error
+        found = len(device.wires) if device.wires else self.num_wires
+        if found < self.num_wires:
+            raise InputError(
+                f"{self.device} has {found} wires, the circuit needs {self.num_wires}: give it more, or choose "
+                "overlap 'inverse' and reset 'measure', which need the fewest"
+            )
+        return device
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a device says of one image, beside the exact values.
+
+    Attributes:
+        fidelity: estimated.
+        standard_error: of the fidelity.
+        exact_fidelity: of the fast simulation.
+        probabilities: estimated probability of every pixel's basis state.
+        probability_errors: their standard errors, sqrt(p (1 - p) / N).
+        exact_probabilities: of the fast simulation.
+    """
+
+    fidelity: float
+    standard_error: float
+    exact_fidelity: float
+    probabilities: Float[np.ndarray, " dim"]
+    probability_errors: Float[np.ndarray, " dim"]
+    exact_probabilities: Float[np.ndarray, " dim"]
+
+
+def run_on_device(
+    model: MaskedAutoencoder, images: Float[Tensor, "images size size"], masks: Masks, target: Target
+) -> Iterator[Estimate]:
+    """Estimate fidelity and reconstruction of images on a device.
+
+    Args:
+        model: any model; it is changed to double precision.
+        images: the originals.
+        masks: one per image.
+        target: circuit, device and shots.
+
+    Yields:
+        One estimate per image.
+
+    Raises:
+        InputError: an image gives no quantum state, or the device cannot run the circuit.
+    """
+    states = States.of(model, images, masks)
+    for filled, original, exact, probabilities in states:
+        try:
+            fidelity = float(target.fidelity(states.angles, filled, original))
+            found = np.asarray(target.probabilities(states.angles, filled), dtype=float)
+        except (qp.exceptions.DeviceError, qp.exceptions.WireError, NotImplementedError) as error:
+            raise InputError(f"{target.device} cannot run this circuit ({error}): choose another device") from error
+        error = target.standard_error(fidelity)
+        yield Estimate(fidelity, error, float(exact), found, target.share_error(found), probabilities)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import Literal
 
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -21,7 +22,7 @@ def reconstructions(pictures: Pictures) -> Figure:
     """Figure 6: what the models make of the same masked images, between these and the originals."""
     rows = [("masked input", pictures.masked)]
     rows += [(NAMES[name], pictures.reconstructions[name]) for name in NAMES if name in pictures.reconstructions]
-    return _grid([*rows, ("original", pictures.originals)])
+    return image_grid([*rows, ("original", pictures.originals)])
 
 
 def mask_ratios(pictures: dict[float, Pictures]) -> Figure:
@@ -30,7 +31,7 @@ def mask_ratios(pictures: dict[float, Pictures]) -> Figure:
     for ratio, chosen in sorted(pictures.items()):
         rows.append((f"{ratio:.1%} masked", chosen.masked))
         rows.append((f"QMAE at {ratio:.1%}", chosen.reconstructions["qmae"]))
-    return _grid([*rows, ("original", pictures[max(pictures)].originals)])
+    return image_grid([*rows, ("original", pictures[max(pictures)].originals)])
 
 
 def training_loss(histories: dict[str, History], floor: float) -> Figure:
@@ -56,14 +57,14 @@ def training_loss(histories: dict[str, History], floor: float) -> Figure:
     return figure
 
 
-def to_png(figure: Figure) -> bytes:
-    """Render a figure as PNG."""
+def render(figure: Figure, kind: Literal["png", "svg"] = "png") -> bytes:
+    """Render a figure."""
     content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=120, bbox_inches="tight")
+    figure.savefig(content, format=kind, dpi=120, bbox_inches="tight")
     return content.getvalue()
 
 
-def _grid(rows: Sequence[tuple[str, Tensor]]) -> Figure:
+def image_grid(rows: Sequence[tuple[str, Tensor]]) -> Figure:
     """One row of images per label, each image scaled to its own maximum."""
     columns = len(rows[0][1])
     figure = Figure(figsize=(0.8 * columns + 1.2, 0.82 * len(rows)), layout="constrained")

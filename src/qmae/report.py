@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 
 from qmae.evaluation import Row
 from qmae.experiments import PAPER, RATIOS, TABLE_RATIO, Results
-from qmae.figures import mask_ratios, reconstructions, to_png, training_loss
+from qmae.figures import mask_ratios, reconstructions, render, training_loss
 from qmae.files import write_atomically
 
 METRICS = {"fidelity": "Fidelity", "cosine_similarity": "CS", "ssim": "SSIM", "accuracy": "Accuracy"}
@@ -26,9 +26,9 @@ def write_report(results: Results, folder: Path) -> None:
     """Write `metrics.json`, `report.md`, `report.html` and `figures/*.png` into a folder."""
     nothing = mean(row.fidelity for row in results.select(model="nothing", mask_ratio=TABLE_RATIO))
     figures = {
-        "figures/reconstructions.png": to_png(reconstructions(results.pictures[TABLE_RATIO])),
-        "figures/mask-ratios.png": to_png(mask_ratios(results.pictures)),
-        "figures/training-loss.png": to_png(training_loss(results.histories, floor=1 - nothing)),
+        "figures/reconstructions.png": render(reconstructions(results.pictures[TABLE_RATIO])),
+        "figures/mask-ratios.png": render(mask_ratios(results.pictures)),
+        "figures/training-loss.png": render(training_loss(results.histories, floor=1 - nothing)),
     }
     (folder / "figures").mkdir(exist_ok=True)
     for name, png in figures.items():

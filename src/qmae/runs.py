@@ -52,7 +52,9 @@ class Run:
                 TrainingConfig(**content["training"]),
                 content["data"],
             )
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except TypeError as error:
+            raise InputError(f"{folder} is of another version of qmae ({error}): train it anew by this one") from error
+        except (OSError, KeyError, ValueError) as error:
             raise InputError(f"{folder} holds no training run ({error}): give the folder of `qmae train`") from error
 
     @property

@@ -1,52 +1,28 @@
-"""The `qmae` command: reads arguments, calls the library, prints. torch is imported late, so that help is quick."""
+"""The commands that train, measure and use models."""
 
 from __future__ import annotations
 
 import json
-import sys
-from importlib.metadata import version as metadata_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
-from rich.console import Console
 
+from qmae.cli.common import (
+    Accelerator,
+    AcceleratorOption,
+    RunInterruptedError,
+    SeedOption,
+    app,
+    data_source,
+    torch_device,
+)
 from qmae.errors import InputError
 from qmae.settings import Placement, Readout, TrainingConfig
 from qmae.terminal import console, print_rows, show_progress
 
 if TYPE_CHECKING:
     import torch
-
-
-app = typer.Typer(
-    name="qmae",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="markdown",
-)
-
-
-Accelerator = Literal["auto", "cpu", "cuda"]
-AcceleratorOption = Annotated[Accelerator, typer.Option(help="Where torch computes.")]
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        console.print(f"qmae {metadata_version('qmae')}", highlight=False)
-        raise typer.Exit
-
-
-@app.callback()
-def qmae(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
-    ] = False,
-) -> None:
-    """Quantum masked autoencoders: learn the missing parts of images with quantum circuits."""
-
-
-SeedOption = Annotated[int, typer.Option(min=0, max=2**31, help="Seed; the same seed gives the same numbers.")]
 
 
 @app.command()
@@ -77,7 +53,7 @@ def reproduce(
     from qmae.files import new_folder
     from qmae.report import model_table, write_report
 
-    device = _device(accelerator)
+    device = torch_device(accelerator)
     if not (resume and (out / "runs").is_dir()):
         new_folder(out)
     protocol = replace(BUDGETS[budget], placement=placement, seed=seed)
@@ -140,8 +116,8 @@ def train(
         settings = TrainingConfig(epochs, batch_size, learning_rate, seed)
         config = ModelConfig(patch=PatchMask(size, mask_ratio, placement), layers=layers, **PRESETS[preset])
         folder = out or Path("runs") / f"{preset}-{mask_ratio:g}-{placement}-seed{seed}"
-        run = Run(check_free(folder), config, settings, _source(data))
-    device = _device(accelerator)
+        run = Run(check_free(folder), config, settings, data_source(data))
+    device = torch_device(accelerator)
     try:
         run.train(device=device, progress=show_progress)
     except KeyboardInterrupt:
@@ -191,7 +167,7 @@ def evaluate(
     opened = Run.open(run)
     given = {"ratio": mask_ratio, "placement": placement}
     patch = replace(opened.model.patch, **{name: value for name, value in given.items() if value is not None})
-    source = _source(data) if data else opened.data
+    source = data_source(data) if data else opened.data
     test = TestSet.load(
         source,
         size=patch.image_size,
@@ -199,7 +175,7 @@ def evaluate(
         split="test" if source in ("mnist", opened.data) else "all",
         classifier=load_classifier(classifier) if classifier else None,
         mask_seed=seed,
-        device=_device(accelerator),
+        device=torch_device(accelerator),
         progress=show_progress,
     )
     rows = measure_run(opened, test, patch, on_rows=print_rows)
@@ -230,7 +206,7 @@ def reconstruct(
     from torchvision.transforms.v2.functional import to_pil_image
 
     from qmae.experiments import pictures
-    from qmae.figures import reconstructions, to_png
+    from qmae.figures import reconstructions, render
     from qmae.files import new_folder, write_atomically
     from qmae.images import load_files
     from qmae.metrics import scale_to_maximum
@@ -241,52 +217,15 @@ def reconstruct(
     generator = torch.Generator().manual_seed(seed)
     originals = load_files(images, size=patch.image_size)
     masks = patch.sample(len(images), generator=generator) if position is None else patch.at(position, len(images))
-    record = pictures([model], originals, masks, readout=readout, device=_device(accelerator))
+    record = pictures([model], originals, masks, readout=readout, device=torch_device(accelerator))
     folder = new_folder(out)
     completed = zip(images, record.reconstructions[model.name], record.fidelity[model.name], strict=True)
     for index, (path, pixels, fidelity) in enumerate(completed):
         picture = folder / f"{index:03d}-{path.stem}.png"
         to_pil_image(scale_to_maximum(pixels)[None]).save(picture)
         console.print(f"{path}: fidelity {fidelity:.4f}, {picture}")
-    write_atomically(folder / "overview.png", to_png(reconstructions(record)))
+    write_atomically(folder / "overview.png", render(reconstructions(record)))
     console.print(f"Masked, reconstructed and original, side by side: {folder / 'overview.png'}")
-
-
-@app.command()
-def verify(
-    run: Annotated[Path | None, typer.Argument(help="Run folder of `qmae train`; by default a random QMAE.")] = None,
-    images: Annotated[int, typer.Option(min=1, help="How many test images.")] = 5,
-    seed: SeedOption = 0,
-) -> None:
-    """Hold the fast simulation against the full circuit of 18 qubits in PennyLane, on real images.
-
-    Example: `qmae verify runs/qmae-0.25-grid-seed0 --images 20`
-    """
-    import math
-
-    import torch
-
-    from qmae.devices import verify as agreements
-    from qmae.images import load_images
-    from qmae.models import MaskedAutoencoder
-    from qmae.runs import Run
-
-    if run:
-        opened = Run.open(run)
-        model, data = opened.load(), opened.data
-    else:
-        # Angles over the whole circle: nothing about them is special.
-        model, data = MaskedAutoencoder.from_preset("qmae", seed=seed, initial_spread=math.pi), "mnist"
-    patch = model.config.patch
-    originals = load_images(data, size=patch.image_size)[0][:images]
-    masks = patch.sample(len(originals), generator=torch.Generator().manual_seed(seed))
-    for found in agreements(model, originals, masks, progress=show_progress):
-        circuit = found.circuit
-        console.print(
-            f"{circuit.num_wires:2} qubits, overlap {circuit.overlap:8} reset {circuit.reset:8} {found.precision:11}"
-            f"worst difference in fidelity {found.fidelity:.1e}, in a pixel's probability {found.probability:.1e}",
-            highlight=False,
-        )
 
 
 @app.command("train-classifier")
@@ -313,52 +252,12 @@ def train_classifier(
     console.print(f"{out}: accuracy on test images {accuracy:.2%}")
 
 
-def main() -> None:
-    """Run the command; a mistake of the caller is one line and exit code 2, Ctrl-C is 130."""
-    errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    try:
-        code = app(standalone_mode=False)
-    except InputError as error:
-        errors.print(f"error: {error}")
-        code = 2
-    except typer.TyperException as error:
-        if message := error.format_message():
-            errors.print(f"error: {message.rstrip('.')}. See `qmae --help`.")
-        code = error.exit_code
-    except RunInterruptedError as interrupted:
-        errors.print(f"interrupted: {interrupted}")
-        code = INTERRUPTED
-    sys.exit(code)
-
-
-INTERRUPTED = 130
-"""The exit code after Ctrl-C, as shells have it."""
-
-
-class RunInterruptedError(Exception):
-    """Ctrl-C, and what is left to go on with."""
-
-
-def _source(data: str) -> str:
-    """A data set as a run folder names it: so that it is found again from another working directory."""
-    return data if data == "mnist" else str(Path(data).resolve())
-
-
 def _refuse_beside_resume(context: typer.Context) -> None:
     for name in context.params:
         source = context.get_parameter_source(name)
         if name not in ("resume", "accelerator") and source is not None and source.name == "COMMANDLINE":
             option = name.replace("_", "-")
             raise InputError(f"--{option} beside --resume: a run goes on with its own settings; leave --{option} out")
-
-
-def _device(accelerator: Accelerator) -> torch.device:
-    import torch
-
-    if accelerator == "cuda" and not torch.cuda.is_available():
-        raise InputError("no CUDA device is at hand: choose --accelerator cpu")
-    cuda = accelerator != "cpu" and torch.cuda.is_available()
-    return torch.device("cuda" if cuda else "cpu")
 
 
 def _fit_classifier(data: str, size: int, seed: int, accelerator: Accelerator, **settings: Any) -> torch.nn.Module:
@@ -371,7 +270,7 @@ def _fit_classifier(data: str, size: int, seed: int, accelerator: Accelerator, *
         load_images(data, split="train", size=size),
         load_images(data, split="validation", size=size),
         generator=torch.Generator().manual_seed(seed),
-        device=_device(accelerator),
+        device=torch_device(accelerator),
         progress=show_progress,
         on_epoch=lambda epoch, accuracy: console.print(f"epoch {epoch}: {accuracy:.2%} of the validation images"),
         **settings,

@@ -1,0 +1,328 @@
+"""The commands that take models to quantum circuits and devices."""
+
+from __future__ import annotations
+
+import json
+from ast import literal_eval
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qmae.cli.common import RunInterruptedError, SeedOption, app
+from qmae.errors import InputError
+from qmae.settings import Drawing, ExportFormat, Overlap, Reset
+from qmae.terminal import console, show_progress
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from qmae.masking import Masks
+    from qmae.models import MaskedAutoencoder
+
+OverlapOption = Annotated[
+    Overlap,
+    typer.Option(help="`swap`: SWAP test (paper). `inverse`: undo the original's preparation; half the qubits."),
+]
+ResetOption = Annotated[
+    Reset, typer.Option(help="`swap`: exchange the trash with fresh qubits (paper). `measure`: measure and reset it.")
+]
+RunArgument = Annotated[Path, typer.Argument(help="Run folder of `qmae train`.")]
+
+
+@app.command()
+def verify(
+    run: Annotated[Path | None, typer.Argument(help="Run folder of `qmae train`; by default a random QMAE.")] = None,
+    images: Annotated[int, typer.Option(min=1, help="How many test images.")] = 5,
+    seed: SeedOption = 0,
+) -> None:
+    """Hold the fast simulation against the full circuit of 18 qubits in PennyLane, on real images.
+
+    Example: `qmae verify runs/qmae-0.25-grid-seed0 --images 20`
+    """
+    import math
+
+    from qmae.devices import verify as agreements
+    from qmae.models import MaskedAutoencoder
+
+    if run:
+        model, originals, masks = _test_images(run, images, seed)
+    else:
+        # Angles over the whole circle: nothing about them is special.
+        model = MaskedAutoencoder.from_preset("qmae", seed=seed, initial_spread=math.pi)
+        originals, masks = _masked_images(model, "mnist", images, seed)
+    for found in agreements(model, originals, masks, progress=show_progress):
+        circuit = found.circuit
+        console.print(
+            f"{circuit.num_wires:2} qubits, overlap {circuit.overlap:8} reset {circuit.reset:8} {found.precision:11}"
+            f"worst difference in fidelity {found.fidelity:.1e}, in a pixel's probability {found.probability:.1e}",
+            highlight=False,
+        )
+
+
+@app.command("run")
+def run_model(
+    run: RunArgument,
+    device: Annotated[str, typer.Option(help="A PennyLane device, of an installed plugin, too.")] = "lightning.qubit",
+    shots: Annotated[int, typer.Option(help="Runs of the circuit per value.")] = 10_000,
+    images: Annotated[int, typer.Option(min=1, help="How many test images.")] = 5,
+    device_option: Annotated[
+        list[str] | None, typer.Option(help="Argument of the device, `key=value`; may be repeated.")
+    ] = None,
+    overlap: OverlapOption = "swap",
+    reset: ResetOption = "swap",
+    out: Annotated[Path | None, typer.Option(help="Folder for estimates and pictures of the reconstructions.")] = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Estimate fidelity and reconstruction of test images on a device, beside the exact values.
+
+    Example: `qmae run runs/mine --device default.qubit --shots 1000 --overlap inverse --device-option seed=1`
+    """
+    from qmae.circuits import AutoencoderCircuit
+    from qmae.devices import Target, run_on_device
+    from qmae.files import new_folder
+
+    options = _device_options(device_option or [])
+    model, originals, masks = _test_images(run, images, seed)
+    circuit = AutoencoderCircuit(model.config.ansatz, model.config.trash_wires, overlap, reset)
+    target = Target(circuit, device, shots, options)
+    folder = new_folder(out) if out else None
+    console.print(f"{circuit.num_wires} qubits on {device}, {shots:,} runs per value", highlight=False)
+    estimates = []
+    for index, found in enumerate(run_on_device(model, originals, masks, target)):
+        estimates.append(found)
+        off = abs(found.probabilities - found.exact_probabilities) / found.probability_errors
+        console.print(
+            f"image {index}: fidelity {found.fidelity:.4f} ± {found.standard_error:.4f}, exact "
+            f"{found.exact_fidelity:.4f}; reconstruction: worst pixel {off.max():.1f} standard errors off",
+            highlight=False,
+        )
+    if folder:
+        _keep_estimates(folder, estimates, model, originals, masks)
+        console.print(f"Estimates and reconstructions: {folder}")
+
+
+@app.command()
+def shots(
+    run: RunArgument,
+    out: Annotated[Path, typer.Option(help="Folder for table and figure.")] = Path("shots"),
+    images: Annotated[int, typer.Option(min=1, help="How many test images.")] = 5,
+    seed: SeedOption = 0,
+) -> None:
+    """What an error of the fidelity costs in runs of the circuit, and training on gradients measured by shots.
+
+    Example: `qmae shots runs/mine --out shots`
+    """
+    import torch
+
+    from qmae.circuit_report import shots_figure, shots_report
+    from qmae.files import new_folder
+    from qmae.images import load_images
+    from qmae.masking import PatchMask, hide
+    from qmae.shots import descents, spreads
+
+    model, originals, masks = _test_images(run, images, seed)
+    folder = new_folder(out)
+    scattered = spreads(model, originals, masks, seed=seed, progress=show_progress)
+    small = load_images("mnist", split="train", size=2)[0][:64]
+    small_masks = PatchMask(2, 0.25).sample(len(small), generator=torch.Generator().manual_seed(seed))
+    trained = descents(small, small_masks, seed=seed, progress=show_progress)
+    kept = hide(small, small_masks).square().sum((1, 2)) / small.square().sum((1, 2))
+    floor = 1 - float(kept.mean())
+    records = {"spreads": [asdict(row) for row in scattered], "descents": [asdict(row) for row in trained]}
+    _write_study(folder, records, shots_report(scattered, trained), shots_figure(scattered, trained, floor))
+
+
+@app.command()
+def noise(
+    qmae: Annotated[Path, typer.Argument(help="Run folder of a QMAE.")],
+    qae: Annotated[Path, typer.Argument(help="Run folder of a QAE with the same masks.")],
+    out: Annotated[Path, typer.Option(help="Folder for table and figure.")] = Path("noise"),
+    images: Annotated[int, typer.Option(min=1, help="How many test images; each takes three minutes or so.")] = 10,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on in a folder; nothing is computed twice.")] = False,
+    seed: SeedOption = 0,
+) -> None:
+    """Fidelity of QMAE and QAE under depolarizing noise, amplitude damping and readout errors, by density matrices.
+
+    Example: `qmae noise runs/qmae runs/qae --images 2 --out noise`
+    """
+    from qmae.circuit_report import noise_figure, noise_report
+    from qmae.files import new_folder, write_atomically
+    from qmae.noise import rows_from_json, study
+
+    model, originals, masks = _test_images(qmae, images, seed)
+    other = _load(qae)[0]
+    if (model.name, other.name) != ("qmae", "qae") or model.config.patch != other.config.patch:
+        raise InputError(f"{qmae} and {qae} must be a QMAE and a QAE trained with the same masks, in this order")
+    records = out / "rows.json"
+    rows = rows_from_json(records.read_text()) if resume and records.exists() else []
+    if not rows:
+        new_folder(out)
+    try:
+        for row in study([model, other], originals, masks, done=rows, progress=show_progress):
+            rows = [*rows, row]
+            write_atomically(records, json.dumps([asdict(row) for row in rows]) + "\n")
+    except KeyboardInterrupt:
+        raise RunInterruptedError("go on with the same command and --resume") from None
+    rows = [row for row in rows if row.image < images]
+    _write_study(out, [asdict(row) for row in rows], noise_report(rows), noise_figure(rows))
+
+
+@app.command()
+def export(
+    run: RunArgument,
+    image: Annotated[int, typer.Option(min=0, help="Which test image the circuit prepares.")] = 0,
+    kind: Annotated[ExportFormat, typer.Option("--format", help="OpenQASM 3, OpenQASM 2 or Qiskit's QPY.")] = "qasm3",
+    out: Annotated[Path | None, typer.Option(help="File; by default qmae.qasm or qmae.qpy.")] = None,
+    overlap: OverlapOption = "swap",
+    reset: ResetOption = "swap",
+    seed: SeedOption = 0,
+) -> None:
+    """Write the circuit that estimates one image's fidelity to a file for Qiskit and others.
+
+    Example: `qmae export runs/mine --image 7 --format qasm2 --overlap inverse --out seven.qasm`
+    """
+    from qmae.circuits import AutoencoderCircuit
+    from qmae.devices import States
+    from qmae.export import SUFFIXES, dump, import_qiskit, to_qiskit
+    from qmae.files import new_file, write_atomically
+
+    import_qiskit()
+    path = new_file(out or Path(f"qmae{SUFFIXES[kind]}"))
+    model, originals, masks = _test_images(run, image + 1, seed)
+    states = States.of(model, originals[image:], masks[image:])
+    circuit = AutoencoderCircuit(model.config.ansatz, model.config.trash_wires, overlap, reset)
+    written = to_qiskit(circuit, states.angles, states.filled[0], states.originals[0])
+    write_atomically(path, dump(written, kind))
+    read = "P(0) - P(1) of the one bit" if overlap == "swap" else f"P(0) of all {written.num_clbits} bits"
+    console.print(
+        f"{path}: {written.num_qubits} qubits, {written.size()} gates; the fidelity is {read}, exactly "
+        f"{states.fidelity[0]:.8f}",
+        highlight=False,
+    )
+
+
+@app.command()
+def resources(
+    size: Annotated[list[int] | None, typer.Option(help="Pixels a side; may be repeated; 8, 16, 32, 64.")] = None,
+    layers: Annotated[list[int] | None, typer.Option(min=1, help="Of the ansatz; may be repeated; 1, 2.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print records in place of a table.")] = False,
+) -> None:
+    """Qubits, gates and depth of the circuits, as written and compiled to a heavy-hex lattice and a line.
+
+    Example: `qmae resources --size 16 --layers 1`
+    """
+    from typing import get_args
+
+    from qmae.circuit_report import resource_table
+    from qmae.images import check_size
+    from qmae.resources import count
+
+    sizes = size or [8, 16, 32, 64]
+    for pixels in sizes:
+        check_size(pixels)
+    rows = list(count(sizes, list(get_args(Overlap)), layers or [1, 2], progress=show_progress))
+    text = json.dumps([asdict(row) for row in rows], indent=2) if as_json else resource_table(rows)
+    console.print(text, markup=False, highlight=False)
+
+
+@app.command()
+def draw(
+    drawing: Annotated[Drawing, typer.Argument(help="What is drawn; Figures 3 to 5 of the paper and the ansatz.")],
+    out: Annotated[Path | None, typer.Option(help="A .png or .svg file; by default text is printed.")] = None,
+    qubits: Annotated[int, typer.Option(min=2, help="Of the ansatz.")] = 8,
+    layers: Annotated[int, typer.Option(min=1, help="Of the ansatz.")] = 1,
+    overlap: OverlapOption = "swap",
+    reset: ResetOption = "swap",
+) -> None:
+    """Draw a circuit.
+
+    Example: `qmae draw training --qubits 4 --out training.svg`
+    """
+    from qmae.ansatz import Ansatz
+    from qmae.circuits import AutoencoderCircuit
+    from qmae.drawing import figure, text
+    from qmae.figures import render
+    from qmae.files import new_file, write_atomically
+
+    circuit = AutoencoderCircuit(Ansatz(qubits, layers), (0,), overlap, reset)
+    if out is None:
+        console.print(text(drawing, circuit), markup=False, highlight=False)
+        return
+    kind = out.suffix.removeprefix(".")
+    if kind not in ("png", "svg"):
+        raise InputError(f"cannot draw {out}: choose a name that ends in .png or .svg")
+    write_atomically(new_file(out), render(figure(drawing, circuit), kind))
+    console.print(f"{out}")
+
+
+def _load(run: Path) -> tuple[MaskedAutoencoder, str]:
+    from qmae.runs import Run
+
+    opened = Run.open(run)
+    return opened.load(), opened.data
+
+
+def _test_images(run: Path, count: int, seed: int) -> tuple[MaskedAutoencoder, Tensor, Masks]:
+    """A run's model, the first test images of its data, and their masks."""
+    model, data = _load(run)
+    return model, *_masked_images(model, data, count, seed)
+
+
+def _masked_images(model: MaskedAutoencoder, data: str, count: int, seed: int) -> tuple[Tensor, Masks]:
+    import torch
+
+    from qmae.images import load_images
+
+    originals = load_images(data, size=model.config.patch.image_size)[0]
+    if count > len(originals):
+        raise InputError(f"{data} has only {len(originals)} test images: choose fewer, or a lower --image")
+    # As many draws whatever the count, so that an image keeps its mask, that of `qmae evaluate`.
+    masks = model.config.patch.sample(len(originals), generator=torch.Generator().manual_seed(seed))
+    return originals[:count], masks[:count]
+
+
+def _device_options(pairs: list[str]) -> dict[str, Any]:
+    options = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator or not key:
+            raise InputError(f"--device-option {pair!r} is no key=value: write it as in --device-option seed=1")
+        try:
+            options[key] = literal_eval(value)
+        except (ValueError, SyntaxError):
+            options[key] = value
+    return options
+
+
+def _keep_estimates(folder: Path, estimates: list, model: MaskedAutoencoder, originals: Tensor, masks: Masks) -> None:
+    import numpy as np
+    import torch
+
+    from qmae.figures import image_grid, render
+    from qmae.files import write_atomically
+    from qmae.masking import hide
+
+    content = [
+        {name: getattr(value, "tolist", lambda value=value: value)() for name, value in vars(e).items()}
+        for e in estimates
+    ]
+    write_atomically(folder / "estimates.json", json.dumps(content) + "\n")
+    device, exact = (
+        torch.from_numpy(np.stack([getattr(found, name) for found in estimates])).sqrt().view_as(originals)
+        for name in ("probabilities", "exact_probabilities")
+    )
+    rows = [("masked input", hide(originals, masks)), ("device", device), ("exact", exact), ("original", originals)]
+    write_atomically(folder / "reconstructions.png", render(image_grid(rows)))
+
+
+def _write_study(folder: Path, records: Any, text: str, figure: Any) -> None:
+    from qmae.figures import render
+    from qmae.files import write_atomically
+
+    write_atomically(folder / "rows.json", json.dumps(records) + "\n")
+    write_atomically(folder / f"{folder.name}.md", text)
+    write_atomically(folder / "figure.png", render(figure))
+    console.print(text, markup=False, highlight=False)
+    console.print(f"Table, figure and records: {folder}")

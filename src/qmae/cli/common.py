@@ -1,0 +1,47 @@
+"""What all commands share: the application, common options, and what stops a command in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from qmae.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+app = typer.Typer(
+    name="qmae",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+)
+
+Accelerator = Literal["auto", "cpu", "cuda"]
+AcceleratorOption = Annotated[Accelerator, typer.Option(help="Where torch computes.")]
+SeedOption = Annotated[int, typer.Option(min=0, max=2**31, help="Seed; the same seed gives the same numbers.")]
+
+
+class RunInterruptedError(Exception):
+    """Ctrl-C, and what is left to go on with."""
+
+
+def data_source(data: str) -> str:
+    """A data set as a run folder names it: so that it is found again from another working directory."""
+    return data if data == "mnist" else str(Path(data).resolve())
+
+
+def torch_device(accelerator: Accelerator) -> torch.device:
+    """Choose where torch computes.
+
+    Raises:
+        InputError: CUDA is asked for and not at hand.
+    """
+    import torch
+
+    if accelerator == "cuda" and not torch.cuda.is_available():
+        raise InputError("no CUDA device is at hand: choose --accelerator cpu")
+    cuda = accelerator != "cpu" and torch.cuda.is_available()
+    return torch.device("cuda" if cuda else "cpu")

@@ -1,0 +1,97 @@
+"""The circuit for Qiskit and as OpenQASM, gate for gate what PennyLane runs."""
+
+# PennyLane's own annotations promise less than its transforms keep.
+# pyright: reportGeneralTypeIssues=false, reportArgumentType=false
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from pennylane.tape import QuantumScript, make_qscript
+from pennylane.transforms import decompose
+
+from qmae.circuits import AutoencoderCircuit
+from qmae.errors import InputError
+from qmae.settings import ExportFormat
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+
+METHODS = {"RY": "ry", "RZ": "rz", "Hadamard": "h", "CNOT": "cx", "SWAP": "swap", "CSWAP": "cswap"}
+"""PennyLane's gates and the methods of Qiskit's circuits; the reset of `reset="measure"` is the only thing else."""
+
+SUFFIXES: dict[ExportFormat, str] = {"qasm3": ".qasm", "qasm2": ".qasm", "qiskit": ".qpy"}
+
+
+def to_qiskit(circuit: AutoencoderCircuit, angles: Any, filled: Any, original: Any) -> QuantumCircuit:
+    """Write the circuit of the fidelity as Qiskit's.
+
+    Args:
+        circuit: what is written.
+        angles: [blocks, 15] in radians.
+        filled: real amplitudes [2^n] of the image with the token in the hole.
+        original: real amplitudes [2^n] of the unmasked image.
+
+    Returns:
+        A circuit whose qubits are numbered as `circuit.registers`. Its classical bits are, for `swap`, the ancilla's:
+        F = P(0) - P(1); for `inverse`, all qubits of the input: F = P(0...0).
+
+    Raises:
+        InputError: Qiskit is not installed.
+    """
+    qiskit = import_qiskit()
+    gates = gate_script(circuit, angles, filled, original)
+    measured = gates.measurements[0].wires.tolist()
+    written = qiskit.QuantumCircuit(circuit.num_wires, len(measured), name="qmae")
+    for gate in gates.operations:
+        wires = gate.wires.tolist()
+        if gate.name in METHODS:
+            getattr(written, METHODS[gate.name])(*map(float, gate.parameters), *wires)
+        else:
+            written.reset(*wires)
+    written.measure(measured, range(len(measured)))
+    return written
+
+
+def gate_script(circuit: AutoencoderCircuit, angles: Any, filled: Any, original: Any) -> QuantumScript:
+    """The circuit of the fidelity in the gates of `METHODS` and resets, all templates broken up."""
+    script = make_qscript(circuit.fidelity)(angles, filled, original)
+    (gates,), _ = decompose(script, stopping_condition=lambda gate: gate.name in METHODS or _resets(gate))
+    return gates
+
+
+def dump(circuit: QuantumCircuit, kind: ExportFormat) -> bytes:
+    """Serialize a circuit of Qiskit.
+
+    Args:
+        circuit: from `to_qiskit`.
+        kind: `"qasm3"` or `"qasm2"`, OpenQASM as text; or `"qiskit"`, Qiskit's own QPY.
+    """
+    from qiskit import qasm2, qasm3, qpy
+
+    if kind == "qiskit":
+        content = io.BytesIO()
+        qpy.dump(circuit, content)
+        return content.getvalue()
+    if kind == "qasm3":
+        return qasm3.dumps(circuit).encode()
+    # The gate library of OpenQASM 2 has neither of the two.
+    return qasm2.dumps(circuit.decompose(["swap", "cswap"])).encode()
+
+
+def import_qiskit() -> Any:
+    """Import Qiskit, which is no requirement of the package.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        import qiskit
+    except ImportError as error:
+        raise InputError("this needs Qiskit: pip install 'qmae[qiskit]'") from error
+    return qiskit
+
+
+def _resets(gate: Any) -> bool:
+    return getattr(gate, "reset", False)

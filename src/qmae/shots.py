@@ -1,0 +1,294 @@
+"""What a finite number of runs costs: the error of a measured fidelity, and training on measured gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+from typing import get_args
+
+import numpy as np
+import pennylane as qp
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from qmae.circuits import AutoencoderCircuit
+from qmae.devices import EXACT, States, Target
+from qmae.errors import InputError
+from qmae.masking import Masks
+from qmae.models import MaskedAutoencoder, embed_references
+from qmae.progress import Progress, silent
+from qmae.settings import Overlap
+from qmae.simulation import embed
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How a fidelity that is measured again and again scatters.
+
+    Attributes:
+        overlap: how output and original were compared.
+        shots: runs per estimate, N.
+        repetitions: number of estimates.
+        exact: the fidelity itself.
+        mean: of the estimates.
+        deviation: their root mean square distance from the exact value.
+    """
+
+    overlap: Overlap
+    shots: int
+    repetitions: int
+    exact: float
+    mean: float
+    deviation: float
+
+    @property
+    def expected(self) -> float:
+        """What statistics says of the deviation: sqrt((1 - F^2) / N) for `swap`, sqrt(F (1 - F) / N) for `inverse`."""
+        return float(np.sqrt(single_shot_variance(self.overlap, self.exact) / self.shots))
+
+
+def single_shot_variance(overlap: Overlap, fidelity: float) -> float:
+    """Variance of what a single run says of the fidelity: of +1 and -1 for `swap`, of 1 and 0 for `inverse`."""
+    return 1 - fidelity**2 if overlap == "swap" else fidelity * (1 - fidelity)
+
+
+SHOTS = (10, 30, 100, 300, 1_000, 3_000, 10_000)
+"""Runs per estimate in the study."""
+
+REPETITIONS = 2_000
+"""Estimates per setting; fewer of many shots, so that no setting takes more than `LARGEST` runs."""
+
+LARGEST = 2_000_000
+
+
+def spreads(
+    model: MaskedAutoencoder,
+    images: Float[Tensor, "images size size"],
+    masks: Masks,
+    *,
+    seed: int,
+    progress: Progress = silent,
+) -> list[Spread]:
+    """Measure how estimates of fidelities scatter on `lightning.qubit`, by number of runs and kind of overlap.
+
+    Args:
+        model: any model; it is changed to double precision.
+        images: the originals.
+        masks: one per image.
+        seed: of the device's sampling; every image and setting gets one of its own.
+        progress: told of every setting.
+
+    Raises:
+        InputError: an image gives no quantum state; it is named by its index.
+    """
+    states = States.of(model, images, masks)
+    kinds = list(product(get_args(Overlap), SHOTS, range(len(images))))
+    found = []
+    with progress("estimating again and again", len(kinds)) as advance:
+        for index, (overlap, shots, image) in enumerate(kinds):
+            circuit = AutoencoderCircuit(model.config.ansatz, model.config.trash_wires, overlap)
+            repetitions = min(REPETITIONS, LARGEST // shots)
+            target = Target(circuit, EXACT, shots, options={"seed": seed + index})
+            found.append(measure_spread(target, states, image=image, repetitions=repetitions))
+            advance(1)
+    return found
+
+
+def measure_spread(target: Target, states: States, *, image: int, repetitions: int) -> Spread:
+    """Estimate one fidelity many times.
+
+    Args:
+        target: circuit, device and the shots of one estimate.
+        states: from `States.of`.
+        image: which of the images.
+        repetitions: number of estimates.
+    """
+    assert target.shots is not None
+    node = qp.set_shots(target.node(target.circuit.fidelity, diff_method=None), [(target.shots, repetitions)])
+    found = np.asarray(node(states.angles, states.filled[image], states.originals[image]))
+    exact = float(states.fidelity[image])
+    deviation = float(np.sqrt(np.mean((found - exact) ** 2)))
+    return Spread(target.circuit.overlap, target.shots, repetitions, exact, float(found.mean()), deviation)
+
+
+def token_gradient(
+    fidelity: Callable[[Float[Tensor, "size size"]], float],
+    filled: Float[Tensor, "size size"],
+    hidden: Bool[Tensor, "size size"],
+    *,
+    shift: float | None = None,
+) -> Float[Tensor, "size size"]:
+    """Derivative of a measured fidelity by every pixel that is put in, by shifting the pixel up and down.
+
+    With x the pixels, g = F ||x||^2 is quadratic in each of them, so that its central difference is exact for any
+    shift s: dF/dt = ([g(t + s) - g(t - s)] / 2s - 2 t F) / ||x||^2. Black pixels are no special case, as they
+    are for the angles of a preparation by rotations.
+
+    Args:
+        fidelity: measures F of pixels that are not normalized yet; with shots or without.
+        filled: the image with the token in its hole, in pixel values.
+        hidden: where the hole is.
+        shift: s, in pixel values; by default ||x||, where the noise of shots, about (||x||^2 + s^2) / s, is least.
+
+    Returns:
+        dF/dt of the hidden pixels, 0 elsewhere.
+
+    Raises:
+        InputError: a shift of 0, or nothing to embed.
+    """
+    norm = float(filled.square().sum())
+    shift = norm**0.5 if shift is None else shift
+    if not shift or not norm:
+        raise InputError("the token's rule needs a shift that is not 0 and an image that is not all black")
+
+    def unnormalized(pixel: int, change: float) -> float:
+        shifted = filled.flatten().clone()
+        shifted[pixel] += change
+        power = float(shifted.square().sum())
+        return power * fidelity(shifted.view_as(filled)) if power else 0.0
+
+    here = fidelity(filled)
+    gradient = torch.zeros_like(filled)
+    for pixel in hidden.flatten().nonzero().flatten().tolist():
+        slope = (unnormalized(pixel, shift) - unnormalized(pixel, -shift)) / (2 * shift)
+        gradient.view(-1)[pixel] = (slope - 2 * float(filled.flatten()[pixel]) * here) / norm
+    return gradient
+
+
+def measure_gradients(
+    model: MaskedAutoencoder, images: Float[Tensor, "images size size"], masks: Masks, target: Target
+) -> None:
+    """Set the gradients of the mean loss 1 - F from runs on a device alone, as on hardware.
+
+    Angles by the parameter-shift rule, two circuits for each of an angle's two rotations, in encoder and decoder;
+    token pixels by `token_gradient`.
+
+    Args:
+        model: in double precision; the gradients of its parameters are set.
+        images: the originals.
+        masks: one per image.
+        target: circuit, device and shots.
+    """
+    model.zero_grad()
+    node = target.node(target.circuit.fidelity, diff_method="parameter-shift")
+    filled = model.fill(images, masks)
+    for pixels, hidden, original in zip(filled, masks.hidden, embed_references(images).numpy(), strict=True):
+
+        def fidelity(changed: Tensor, original: np.ndarray = original) -> Tensor:
+            return node(model.angles, embed(changed.detach().flatten()).numpy(), original)
+
+        loss = 1 - fidelity(pixels)
+        if model.token is not None:
+            with torch.no_grad():
+                slopes = token_gradient(lambda changed, run=fidelity: float(run(changed)), pixels, hidden)
+            # A stand-in of the right slope: autograd carries it from the pixels to the token.
+            loss = loss - (slopes * pixels).sum()
+        (loss / len(images)).backward(retain_graph=True)
+
+
+def train_on_device(
+    model: MaskedAutoencoder,
+    images: Float[Tensor, "images size size"],
+    masks: Masks,
+    target: Target,
+    *,
+    steps: int,
+    batch_size: int,
+    learning_rate: float,
+    generator: torch.Generator,
+    progress: Progress = silent,
+) -> list[float]:
+    """Train a small model with Adam on measured gradients.
+
+    Args:
+        model: any model; it is changed to double precision and trained in place.
+        images: the originals.
+        masks: one per image.
+        target: circuit, device and shots.
+        steps: of Adam.
+        batch_size: images per step.
+        learning_rate: of Adam.
+        generator: draws the images of a step.
+        progress: told of every step.
+
+    Returns:
+        The exact mean loss over all images before the first step and after every one.
+    """
+    model, images = model.double(), images.double()
+    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    losses = [exact_loss(model, images, masks)]
+    with progress("training on measured gradients", steps) as advance:
+        for _ in range(steps):
+            chosen = torch.randperm(len(images), generator=generator)[:batch_size]
+            measure_gradients(model, images[chosen], masks[chosen], target)
+            optimizer.step()
+            losses.append(exact_loss(model, images, masks))
+            advance(1)
+    return losses
+
+
+@torch.no_grad()
+def exact_loss(model: MaskedAutoencoder, images: Float[Tensor, "images size size"], masks: Masks) -> float:
+    """Mean loss 1 - F by the fast simulation."""
+    return float(model(images, masks).mean())
+
+
+@dataclass(frozen=True)
+class Descent:
+    """A training of a small model on measured gradients.
+
+    Attributes:
+        shots: runs per circuit; None: exact expectation values.
+        losses: exact mean loss 1 - F of all images, before the first step and after every one.
+        runs: of circuits, all in all; 0 for exact values.
+    """
+
+    shots: int | None
+    losses: list[float]
+    runs: int
+
+
+def descents(
+    images: Float[Tensor, "images size size"],
+    masks: Masks,
+    *,
+    shots: tuple[int | None, ...] = (100, 1_000, None),
+    steps: int = 30,
+    batch_size: int = 4,
+    learning_rate: float = 0.1,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> list[Descent]:
+    """Train the same small QMAE by the paper's circuit with different numbers of runs.
+
+    Args:
+        images: the originals; 2 x 2 pixels make a circuit of 2 + 2 qubits, ancilla and fresh trash.
+        masks: one per image.
+        shots: runs per circuit.
+        steps: of Adam.
+        batch_size: images per step.
+        learning_rate: of Adam.
+        seed: of the initial angles, the order of the images and the device's sampling.
+        progress: told of every step.
+    """
+    found = []
+    for runs in shots:
+        model = MaskedAutoencoder.from_preset("qmae", patch=masks.patch, seed=seed)
+        circuit = AutoencoderCircuit(model.config.ansatz)
+        losses = train_on_device(
+            model,
+            images,
+            masks,
+            Target(circuit, EXACT, runs, options={"seed": seed}),
+            steps=steps,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            generator=torch.Generator().manual_seed(seed),
+            progress=progress,
+        )
+        # F itself, two shifts of each angle in encoder and decoder; F again and two shifts of each token pixel.
+        circuits = 1 + 4 * model.angles.numel() + 1 + 2 * (model.parameter_count - model.angles.numel())
+        found.append(Descent(runs, losses, circuits * steps * batch_size * (runs or 0)))
+    return found
