@@ -8,7 +8,7 @@ import pytest
 from jaxtyping import install_import_hook
 
 ROOMS = "ansatz simulation images masking models training metrics classifier baselines evaluation experiments"
-ROOMS += " runs devices"
+ROOMS += " runs devices shots noise resources drawing circuit_report"
 install_import_hook([f"qmae.{room}" for room in ROOMS.split()], "beartype.beartype")
 
 import torch  # noqa: E402
@@ -37,6 +37,17 @@ def small_data(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("data") / "bars.npz"
     np.savez(path, images=images, labels=labels)
     return path
+
+
+@pytest.fixture
+def small_case(small_data):
+    """An untrained QMAE of 4 qubits, three images and their masks."""
+    from qmae import MaskedAutoencoder, PatchMask, load_images
+
+    patch = PatchMask(4, 0.25)
+    images = load_images(str(small_data), size=4)[0][:3]
+    masks = patch.sample(3, generator=torch.Generator().manual_seed(0))
+    return MaskedAutoencoder.from_preset("qmae", patch=patch, seed=0), images, masks
 
 
 @pytest.fixture

@@ -1,3 +1,4 @@
+from collections import Counter
 from itertools import product
 
 import numpy as np
@@ -6,20 +7,11 @@ import pytest
 import torch
 
 from paper_circuit import block, training_circuit
-from qmae import Ansatz, MaskedAutoencoder, ModelConfig, PatchMask
-from qmae.circuits import AllPairsBlocks, AutoencoderCircuit, TwoQubitBlock
-from qmae.devices import verify
+from qmae import Ansatz
+from qmae.circuits import AllPairsBlocks, AutoencoderCircuit, RealAmplitudeEmbedding, TwoQubitBlock
 from qmae.errors import InputError
 from qmae.simulation import embed, encode, reset_fidelity, reset_readout, split_trash, unitary
-
-
-def random_angles(ansatz, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.rand(ansatz.angle_shape, generator=generator, dtype=torch.float64) * 6.28
-
-
-def random_states(qubits, count=2, seed=1):
-    return embed(torch.rand(count, 2**qubits, generator=torch.Generator().manual_seed(seed), dtype=torch.float64))
+from samples import random_angles, random_states
 
 
 def test_block_is_that_of_the_paper():
@@ -76,14 +68,6 @@ def test_every_circuit_gives_the_fidelity_and_the_reconstruction(overlap, reset,
     np.testing.assert_allclose(pixels, reset_readout(v, encoded)[0], atol=1e-10)
 
 
-def test_joint_preparation_changes_nothing():
-    ansatz = Ansatz(3)
-    angles, states = random_angles(ansatz).numpy(), random_states(3).numpy()
-    joint, apart = (AutoencoderCircuit(ansatz, joint_preparation=kind) for kind in (True, False))
-    values = [qp.QNode(c.fidelity, qp.device("default.qubit", wires=8))(angles, *states) for c in (joint, apart)]
-    assert values[0] == pytest.approx(values[1], abs=1e-12)
-
-
 def test_the_papers_circuit_has_its_wires_and_its_value():
     circuit = AutoencoderCircuit(Ansatz(8))
     assert circuit.num_wires == 18
@@ -110,21 +94,71 @@ def test_bad_kinds_are_refused():
         AutoencoderCircuit(Ansatz(2), overlap="guess")
     with pytest.raises(InputError, match="no reset 'hope'"):
         AutoencoderCircuit(Ansatz(2), reset="hope")
-    with pytest.raises(InputError, match="a joint preparation needs a reference"):
-        AutoencoderCircuit(Ansatz(2), overlap="inverse", joint_preparation=True)
 
 
-def test_verify_finds_agreement_and_would_find_a_difference(small_data, monkeypatch):
-    from qmae.images import load_images
+@pytest.mark.parametrize("qubits", [1, 2, 5])
+def test_real_states_are_prepared_by_a_tree_of_rotations(qubits):
+    state = random_states(qubits, 1)[0].numpy() * (-1) ** np.arange(2**qubits)
+    state[: 2**qubits // 4] = 0  # black pixels, whole branches of the tree
+    state /= np.linalg.norm(state)
+    wires = range(qubits)
+    gates = RealAmplitudeEmbedding(state, wires=wires).decomposition()
+    prepared = qp.matrix(qp.tape.QuantumScript(gates), wire_order=wires)[:, 0]
+    np.testing.assert_allclose(prepared, state, atol=1e-14)
+    counts = Counter(gate.name for gate in gates)
+    assert (counts["RY"], counts["CNOT"]) == (2**qubits - 1, 2**qubits - 2)
 
-    patch = PatchMask(4, 0.25)
-    images = load_images(small_data, size=4)[0][:3]
-    model = MaskedAutoencoder(ModelConfig(patch), generator=torch.Generator().manual_seed(0))
-    masks = patch.sample(3, generator=torch.Generator().manual_seed(0))
-    found = list(verify(model, images, masks))
-    assert [agreement.precision for agreement in found] == ["complex64"] + ["complex128"] * 4
-    assert max(max(a.fidelity, a.probability) for a in found if a.precision == "complex128") < 1e-9
-    assert 1e-9 < found[0].fidelity < 1e-4
 
-    monkeypatch.setattr("qmae.circuits.SU4_BLOCK", tuple(reversed(Ansatz(2).block)))
-    assert min(agreement.fidelity for agreement in verify(model, images, masks)) > 1e-3
+def test_a_preparation_has_the_right_number_of_amplitudes_of_norm_1():
+    with pytest.raises(ValueError, match="4"):
+        RealAmplitudeEmbedding(np.ones(3) / 3**0.5, wires=range(2))
+    with pytest.raises(ValueError, match="norm"):
+        RealAmplitudeEmbedding(np.ones(4), wires=range(2), validate_norm=True)
+    with pytest.raises(ValueError, match="one state at a time"):
+        RealAmplitudeEmbedding(np.eye(4), wires=range(2)).decomposition()
+
+
+def simulated(circuit, angles, filled, original):
+    n = circuit.ansatz.qubits
+    v = split_trash(unitary(angles, circuit.ansatz), n, circuit.trash_wires)
+    return reset_fidelity(v, encode(v, filled[None]), original[None])[0]
+
+
+@pytest.mark.parametrize("kinds", [("swap", "swap"), ("inverse", "swap")])
+@pytest.mark.parametrize("method", ["adjoint", "parameter-shift"])
+def test_gradients_of_the_angles(kinds, method):
+    circuit = AutoencoderCircuit(Ansatz(3), (0,), *kinds)
+    angles, (filled, original) = random_angles(circuit.ansatz).requires_grad_(), random_states(3)
+    filled[2:4] = 0
+    filled = embed(filled)
+    node = qp.QNode(circuit.fidelity, qp.device("lightning.qubit", wires=circuit.num_wires), diff_method=method)
+    weights = qp.numpy.array(angles.detach().numpy(), requires_grad=True)
+    found = qp.grad(node, argnums=0)(weights, filled.numpy(), original.numpy())
+    (expected,) = torch.autograd.grad(simulated(circuit, angles, filled, original), angles)
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_gradients_of_the_token_by_backpropagation():
+    circuit = AutoencoderCircuit(Ansatz(3), overlap="swap")
+    angles, (pixels, original) = random_angles(circuit.ansatz), random_states(3)
+    pixels[2:4] = 0
+    pixels.requires_grad_()
+    node = qp.QNode(circuit.fidelity, qp.device("default.qubit", wires=circuit.num_wires), diff_method="backprop")
+    (found,) = torch.autograd.grad(node(angles.numpy(), embed(pixels), original.numpy()), pixels)
+    (expected,) = torch.autograd.grad(simulated(circuit, angles, embed(pixels), original), pixels)
+    torch.testing.assert_close(found, expected, atol=1e-8, rtol=0)
+
+
+@pytest.mark.parametrize("method", ["adjoint", "parameter-shift"])
+def test_gradients_of_a_prepared_state_are_right_or_refused(method):
+    circuit = AutoencoderCircuit(Ansatz(3), overlap="inverse")
+    angles, (pixels, original) = random_angles(circuit.ansatz), random_states(3)
+    node = qp.QNode(circuit.fidelity, qp.device("lightning.qubit", wires=circuit.num_wires), diff_method=method)
+    lit = pixels.clone().requires_grad_()
+    (found,) = torch.autograd.grad(node(angles, embed(lit), original.numpy()), lit)
+    (expected,) = torch.autograd.grad(simulated(circuit, angles, embed(lit), original), lit)
+    torch.testing.assert_close(found, expected, atol=1e-8, rtol=0)
+    pixels[2:4] = 0
+    black = pixels.requires_grad_()
+    with pytest.raises(ValueError, match="no derivative at black pixels"):
+        node(angles, embed(black), original.numpy()).backward()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -158,6 +159,11 @@ def test_train_classifier_refuses_a_file_that_exists(command, tmp_path):
         (["train", "--seed", -1], "Invalid value for '--seed'"),
         (["train", "--resume", "run", "--epochs", 5], "--epochs beside --resume: a run goes on with its own settings"),
         (["frobnicate"], "No such command 'frobnicate'"),
+        (["run", "gone"], "gone holds no training run"),
+        (["export", "gone", "--format", "pdf"], "Invalid value for '--format'"),
+        (["draw", "block", "--out", "block.pdf"], "cannot draw block.pdf: choose a name that ends in .png or .svg"),
+        (["draw", "cat"], "Invalid value for 'drawing'"),
+        (["resources", "--size", 9], "image size 9 is no power of two"),
     ],
 )
 def test_bad_arguments_are_one_line_and_leave_nothing(command, tmp_path, monkeypatch, arguments, message):
@@ -268,6 +274,102 @@ def test_verify_prints_every_circuit(command, run_folder):
     code, out, _ = command("verify", run_folder, "--images", 1)
     assert code == 0
     assert out.count("worst difference in fidelity") == 5
+
+
+def test_run_estimates_on_a_device(command, run_folder, tmp_path):
+    out = tmp_path / "estimates"
+    options = ["--images", 2, "--shots", 500, "--overlap", "inverse", "--device-option", "seed=1", "--out", out]
+    code, printed, _ = command("run", run_folder, "--device", "default.qubit", *options)
+    assert code == 0
+    assert "7 qubits on default.qubit, 500 runs per value" in printed
+    assert len(re.findall(r"image \d: fidelity 0\.\d{4} ± 0\.0\d{3}, exact 0\.\d{4}; reconstruction", printed)) == 2
+    first, second = json.loads((out / "estimates.json").read_text())
+    assert abs(first["fidelity"] - first["exact_fidelity"]) < 5 * first["standard_error"]
+    assert len(second["probabilities"]) == 64
+    assert (out / "reconstructions.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--device", "nope"], "no device 'nope'"),
+        (["--shots", 0], "0 shots give no estimate: choose 1 or more"),
+        (["--device-option", "color=3"], "cannot be opened with these options"),
+        (["--device-option", "wires=4"], "has 4 wires, the circuit needs 14: give it more"),
+        (["--device-option", "seed"], "'seed' is no key=value: write it as in --device-option seed=1"),
+        (["--images", 50], "has only 20 test images: choose fewer"),
+    ],
+)
+def test_devices_and_options_that_do_not_exist_are_refused(command, run_folder, tmp_path, options, message):
+    out = tmp_path / "estimates"
+    assert_refused(command("run", run_folder, "--out", out, *options), message)
+    assert not out.exists()
+
+
+def test_a_run_folder_of_another_version_is_refused(command, run_folder, tmp_path):
+    other = tmp_path / "run"
+    shutil.copytree(run_folder, other)
+    config = json.loads((other / "config.json").read_text())
+    config["model"]["spin"] = 1
+    (other / "config.json").write_text(json.dumps(config))
+    assert_refused(command("run", other), "run is of another version of qmae")
+
+
+def test_export_says_what_must_come_out(command, run_folder, tmp_path):
+    out = tmp_path / "one.qasm"
+    code, printed, _ = command("export", run_folder, "--image", 3, "--overlap", "inverse", "--out", out)
+    assert code == 0
+    assert re.search(r"7 qubits, \d+ gates; the fidelity is P\(0\) of all 6 bits, exactly 0\.\d{8}", printed)
+    assert out.read_text().startswith("OPENQASM 3")
+    assert_refused(command("export", run_folder, "--out", out), "one.qasm is taken")
+    assert_refused(command("export", run_folder, "--image", 20, "--out", tmp_path / "a"), "only 20 test images")
+
+
+def test_draw_and_resources_print(command, tmp_path):
+    code, printed, _ = command("draw", "training", "--qubits", 3)
+    assert code == 0
+    assert "trash 0: ─╭|Ψ⟩─╭V─╰SWAP─╭V†" in printed
+    assert command("draw", "block", "--out", tmp_path / "block.svg")[0] == 0
+    assert "<svg" in (tmp_path / "block.svg").read_text()
+    code, printed, _ = command("resources", "--size", 2, "--layers", 1)
+    assert code == 0
+    assert "| 2 x 2 | `swap` | 1 | all | 6 |" in printed
+    records = json.loads(command("resources", "--size", 2, "--layers", 1, "--json")[1])
+    assert len(records) == 6
+
+
+def test_noise_of_two_runs_goes_on_where_it_stopped(command, run_folder, small_data, tmp_path, monkeypatch):
+    from qmae.noise import Setting, study
+
+    qae, out = tmp_path / "qae", tmp_path / "noise"
+    command("train", "--preset", "qae", "--data", small_data, "--size", 8, "--epochs", 1, "--out", qae)
+    settings = (Setting("damping", 0.001, False), Setting("readout", 0.01, True))
+    monkeypatch.setattr("qmae.noise.study", partial(study, settings=settings))
+    code, printed, _ = command("noise", run_folder, qae, "--images", 1, "--out", out)
+    assert code == 0
+    assert "| damping | free of noise | 0.001 |" in printed
+    report = (out / "report.md").read_text()
+    assert "QMAE is no better than QAE without noise from" in report
+    rows = json.loads((out / "rows.json").read_text())
+    assert len(rows) == 4
+    (out / "rows.json").write_text(json.dumps(rows[:3]))
+    assert command("noise", run_folder, qae, "--images", 1, "--out", out, "--resume")[0] == 0
+    assert json.loads((out / "rows.json").read_text()) == rows
+    assert_refused(command("noise", run_folder, qae, "--out", out), "noise is taken")
+    assert_refused(command("noise", qae, run_folder, "--out", tmp_path / "new"), "must be a QMAE and a QAE")
+
+
+def test_shots_measures_and_trains(command, run_folder, tmp_path, monkeypatch):
+    from qmae.shots import descents
+
+    monkeypatch.setattr("qmae.shots.SHOTS", (10, 100))
+    monkeypatch.setattr("qmae.shots.LARGEST", 5000)
+    monkeypatch.setattr("qmae.shots.descents", partial(descents, steps=1, shots=(10, None)))
+    code, printed, _ = command("shots", run_folder, "--images", 1, "--out", tmp_path / "shots")
+    assert code == 0
+    assert "| Error of F | `swap`, measured | `swap`, formula | `inverse`, measured | `inverse`, formula |" in printed
+    names = {path.name for path in (tmp_path / "shots").iterdir()}
+    assert names == {"rows.json", "report.md", "figure.png"}
 
 
 def test_version(command):

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any, Self, get_args
+from typing import Any, get_args
 
 import numpy as np
 import pennylane as qp
@@ -44,7 +44,7 @@ class States:
     probabilities: Float[np.ndarray, "images dim"]
 
     @classmethod
-    def of(cls, model: MaskedAutoencoder, images: Float[Tensor, "images size size"], masks: Masks) -> Self:
+    def of(cls, model: MaskedAutoencoder, images: Float[Tensor, "images size size"], masks: Masks) -> States:
         """Compute them.
 
         Args:

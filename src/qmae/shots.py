@@ -171,21 +171,24 @@ def measure_gradients(
         masks: one per image.
         target: circuit, device and shots.
     """
-    model.zero_grad()
+    # NumPy, since with torch tensors PennyLane takes what lightning.qubit returns for single precision.
     node = target.node(target.circuit.fidelity, diff_method="parameter-shift")
+    angles = qp.numpy.array(model.angles.detach().numpy(), requires_grad=True)
     filled = model.fill(images, masks)
-    for pixels, hidden, original in zip(filled, masks.hidden, embed_references(images).numpy(), strict=True):
+    slopes, pixel_slopes = torch.zeros_like(model.angles), torch.zeros_like(filled)
+    for index, original in enumerate(embed_references(images).numpy()):
 
-        def fidelity(changed: Tensor, original: np.ndarray = original) -> Tensor:
-            return node(model.angles, embed(changed.detach().flatten()).numpy(), original)
+        def fidelity(pixels: Tensor, original: np.ndarray = original) -> float:
+            return float(node(angles, embed(pixels.flatten()).numpy(), original))
 
-        loss = 1 - fidelity(pixels)
+        pixels = filled[index].detach()
+        slopes += torch.from_numpy(qp.grad(node, argnums=0)(angles, embed(pixels.flatten()).numpy(), original))
         if model.token is not None:
-            with torch.no_grad():
-                slopes = token_gradient(lambda changed, run=fidelity: float(run(changed)), pixels, hidden)
-            # A stand-in of the right slope: autograd carries it from the pixels to the token.
-            loss = loss - (slopes * pixels).sum()
-        (loss / len(images)).backward(retain_graph=True)
+            pixel_slopes[index] = token_gradient(fidelity, pixels, masks.hidden[index])
+    model.zero_grad()
+    model.angles.grad = -slopes / len(images)
+    if model.token is not None:
+        filled.backward(-pixel_slopes / len(images))
 
 
 def train_on_device(

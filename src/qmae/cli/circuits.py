@@ -322,7 +322,7 @@ def _write_study(folder: Path, records: Any, text: str, figure: Any) -> None:
     from qmae.files import write_atomically
 
     write_atomically(folder / "rows.json", json.dumps(records) + "\n")
-    write_atomically(folder / f"{folder.name}.md", text)
+    write_atomically(folder / "report.md", text)
     write_atomically(folder / "figure.png", render(figure))
     console.print(text, markup=False, highlight=False)
     console.print(f"Table, figure and records: {folder}")

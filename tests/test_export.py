@@ -1,0 +1,50 @@
+import io
+import sys
+
+import pytest
+import qiskit.qasm2
+import qiskit.qasm3
+import qiskit.qpy
+from qiskit_aer import AerSimulator
+
+from qmae import InputError
+from qmae.circuits import AutoencoderCircuit
+from qmae.devices import States
+from qmae.export import dump, to_qiskit
+
+LOADERS = {
+    "qasm3": lambda content: qiskit.qasm3.loads(content.decode()),
+    "qasm2": lambda content: qiskit.qasm2.loads(content.decode()),
+    "qiskit": lambda content: qiskit.qpy.load(io.BytesIO(content))[0],
+}
+
+
+def simulated_by_aer(circuit, overlap):
+    """The fidelity as the exported circuit's classical bits give it."""
+    measured = [
+        (circuit.find_bit(gate.clbits[0]).index, gate.qubits[0])
+        for gate in circuit.data
+        if gate.operation.name == "measure"
+    ]
+    circuit = circuit.remove_final_measurements(inplace=False).decompose("cswap")  # Aer has no density matrices of it
+    circuit.save_probabilities([qubit for _, qubit in sorted(measured, key=lambda pair: pair[0])])
+    probabilities = AerSimulator(method="density_matrix").run(circuit, shots=1).result().data()["probabilities"]
+    return probabilities[0] - probabilities[1] if overlap == "swap" else probabilities[0]
+
+
+@pytest.mark.parametrize("kind", LOADERS)
+@pytest.mark.parametrize("kinds", [("swap", "swap"), ("swap", "measure"), ("inverse", "swap"), ("inverse", "measure")])
+def test_aer_finds_the_fidelity_in_the_exported_file(small_case, kind, kinds):
+    states = States.of(*small_case)
+    circuit = AutoencoderCircuit(small_case[0].config.ansatz, (0,), *kinds)
+    written = to_qiskit(circuit, states.angles, states.filled[1], states.originals[1])
+    assert written.num_qubits == circuit.num_wires
+    loaded = LOADERS[kind](dump(written, kind))
+    assert simulated_by_aer(loaded, kinds[0]) == pytest.approx(states.fidelity[1], abs=1e-10)
+
+
+def test_without_qiskit_the_mend_is_named(small_case, monkeypatch):
+    monkeypatch.setitem(sys.modules, "qiskit", None)
+    states = States.of(*small_case)
+    with pytest.raises(InputError, match="this needs Qiskit: pip install"):
+        to_qiskit(AutoencoderCircuit(small_case[0].config.ansatz), states.angles, states.filled[0], states.originals[0])

@@ -1,0 +1,123 @@
+import json
+from dataclasses import asdict
+from itertools import product
+
+import numpy as np
+import pennylane as qp
+import pytest
+from qiskit import QuantumCircuit
+from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel, amplitude_damping_error, depolarizing_error
+
+from qmae import InputError
+from qmae.circuits import AutoencoderCircuit
+from qmae.devices import States
+from qmae.noise import NoisyFidelity, Setting, crossing, noise_model, noisy_script, rows_from_json, study
+
+
+@pytest.mark.parametrize("kind", ["depolarizing", "damping", "readout"])
+@pytest.mark.parametrize("noisy", [False, True])
+def test_noise_of_rate_0_changes_nothing(small_case, kind, noisy):
+    for row in study([small_case[0]], *small_case[1:], settings=[Setting(kind, 0.0, noisy or kind == "readout")]):
+        assert row.fidelity == pytest.approx(row.exact, abs=1e-9)
+
+
+def test_the_strongest_noise_leaves_what_it_must(small_case):
+    strongest = [Setting("depolarizing", 0.75, True), Setting("damping", 1.0, True), Setting("readout", 0.5, True)]
+    rows = list(study([small_case[0]], *small_case[1:], settings=strongest))
+    # Every qubit fully mixed; every qubit decayed to 0, which is what is counted; every bit a coin.
+    for setting, expected in zip(strongest, (1 / 16, 1.0, 1 / 16), strict=True):
+        found = [row.fidelity for row in rows if row.setting == setting]
+        assert found == pytest.approx([expected] * 3, abs=1e-9)
+
+
+def aer_fidelity(states, circuit, kind, rate):
+    """The same gates and errors in Qiskit Aer."""
+    silent = noise_model(kind, 0.0)
+    script = noisy_script(
+        circuit, states.angles, states.filled[0], states.originals[0], silent, Setting(kind, 0.0, True)
+    )
+    written = QuantumCircuit(circuit.num_wires)
+    for gate in script.operations:
+        wires = gate.wires.tolist()
+        if gate.name == "CNOT":
+            written.cx(*wires)
+        elif gate.name == "ResetError":
+            written.reset(*wires)
+        elif gate.name in ("Rot", "RY", "RZ", "RX"):
+            matrix = qp.matrix(gate)
+            written.unitary(matrix, wires, label="turn")
+    # Aer's parameter is the weight of the fully mixed state: 4/3 of the probability of an X, Y or Z.
+    error = depolarizing_error(4 * rate / 3, 1) if kind == "depolarizing" else amplitude_damping_error(rate)
+    noise = NoiseModel(["turn", "cx", "reset"])
+    noise.add_all_qubit_quantum_error(error, ["turn"])
+    noise.add_all_qubit_quantum_error(error.tensor(error), ["cx"])
+    written.save_probabilities()
+    simulator = AerSimulator(method="density_matrix", noise_model=noise, fusion_enable=False)
+    return simulator.run(written, shots=1).result().data()["probabilities"][0]
+
+
+@pytest.mark.parametrize("kind", ["depolarizing", "damping"])
+def test_noise_is_that_of_qiskit_aer(small_case, kind):
+    model, images, masks = small_case
+    states = States.of(model, images[:1], masks[:1])
+    circuit = AutoencoderCircuit(model.config.ansatz, (0,), "inverse", "measure")
+    (row,) = study([model], images[:1], masks[:1], settings=[Setting(kind, 0.003, True)])
+    assert row.exact - row.fidelity > 0.02
+    assert row.fidelity == pytest.approx(aer_fidelity(states, circuit, kind, 0.003), abs=1e-7)
+
+
+def test_readout_errors_flip_the_bits_of_the_outcome(small_case):
+    model, images, masks = small_case
+    states = States.of(model, images[:1], masks[:1])
+    circuit = AutoencoderCircuit(model.config.ansatz, (0,), "inverse", "swap")
+
+    @qp.qnode(qp.device("default.qubit", wires=circuit.num_wires))
+    def outcomes():
+        circuit.prepare_and_run(states.angles, states.filled[0], states.originals[0])
+        return qp.probs(wires=circuit.registers["input"])
+
+    wrong_bits = np.array([outcome.bit_count() for outcome in range(16)])
+    expected = outcomes() @ (0.1**wrong_bits * 0.9 ** (4 - wrong_bits))
+    (row,) = study([model], images[:1], masks[:1], settings=[Setting("readout", 0.1, True)])
+    assert row.fidelity == pytest.approx(expected, abs=1e-9)
+
+
+def test_preparations_free_of_noise_lose_less(small_case):
+    settings = [Setting("depolarizing", 0.003, noisy) for noisy in (False, True)]
+    rows = list(study([small_case[0]], *small_case[1:], settings=settings))
+    for image in range(3):
+        free, noisy = (row.fidelity for row in rows if row.image == image)
+        assert noisy < free - 0.005
+        assert free < rows[image].exact - 0.005
+
+
+def test_what_is_done_is_not_done_again(small_case):
+    settings = [Setting(kind, rate, False) for kind, rate in product(("depolarizing", "damping"), (1e-3,))]
+    rows = list(study([small_case[0]], *small_case[1:], settings=settings))
+    assert rows_from_json(json.dumps([asdict(row) for row in rows])) == rows
+    rest = list(study([small_case[0]], *small_case[1:], settings=settings, done=rows[:4]))
+    assert rest == rows[4:]
+
+
+def test_other_noise_and_other_files_are_refused(unchecked):
+    with pytest.raises(InputError, match=r"no noise 'thermal' of rate 0.1: choose depolarizing, damping, readout"):
+        noise_model("thermal", 0.1)
+    with pytest.raises(InputError, match=r"of rate 1.5: choose .* from 0 to 1"):
+        noise_model("damping", 1.5)
+    for text in ("{", '[{"model": 1}]', "[1]"):
+        with pytest.raises(InputError, match="these are no rows of a noise study"):
+            rows_from_json(text)
+
+
+def test_crossings_are_interpolated():
+    rates, falling = np.array([0.0, 1.0, 2.0]), np.array([1.0, 0.5, 0.1])
+    assert crossing(rates, falling, 0.75) == pytest.approx(0.5)
+    assert crossing(rates, falling, 0.3) == pytest.approx(1.5)
+    assert crossing(rates, falling, 0.05) is None
+    assert crossing(rates, falling, 1.0) == 0.0
+
+
+def test_a_row_is_plain():
+    row = NoisyFidelity("qmae", Setting("damping", 0.1, True), 0, 0.7, 0.6)
+    assert asdict(row)["setting"] == {"kind": "damping", "rate": 0.1, "noisy_preparation": True}
