@@ -98,6 +98,8 @@ def test_what_is_done_is_not_done_again(small_case):
     assert rows_from_json(json.dumps([asdict(row) for row in rows])) == rows
     rest = list(study([small_case[0]], *small_case[1:], settings=settings, done=rows[:4]))
     assert rest == rows[4:]
+    with pytest.raises(InputError, match="what is done of qmae is of another training, seed or data set"):
+        next(study([small_case[0]], small_case[1].flip(0), small_case[2], settings=settings, done=rows[:4]))
 
 
 def test_other_noise_and_other_files_are_refused(unchecked):

@@ -31,7 +31,11 @@ def noise_report(rows: Sequence[NoisyFidelity]) -> str:
     for setting in [None, *settings]:
         values = {model: fidelities(rows, model, setting) for model in ("qmae", "qae")}
         lead = [a - b for a, b in zip(values["qmae"], values["qae"], strict=True)]
-        what = [setting.kind, _preparation(setting), f"{setting.rate:g}"] if setting else ["none", "", "0"]
+        what = (
+            [setting.kind, _preparation(setting.kind, setting.noisy_preparation), f"{setting.rate:g}"]
+            if setting
+            else ["none", "", "0"]
+        )
         lines.append([*what, *(spread(values[model]) for model in values), spread(lead)])
     header = ["Noise", "Preparations", "Rate", "**QMAE** fidelity", "**QAE** fidelity", "Lead"]
     ends = []
@@ -40,8 +44,9 @@ def noise_report(rows: Sequence[NoisyFidelity]) -> str:
         (rates, qmae), (_, qae) = (fidelity_curve(rows, model, kind, noisy) for model in ("qmae", "qae"))
         lead = qmae - qae
         falls = crossing(rates, qmae, qae[0]), crossing(rates, lead, lead[0] / 2)
-        preparation = _preparation(Setting(kind, 0, noisy))
-        ends.append([kind, preparation, *(f"{rate:.1e}" if rate else f"above {rates[-1]:g}" for rate in falls)])
+        ends.append(
+            [kind, _preparation(kind, noisy), *(f"{rate:.1e}" if rate else f"above {rates[-1]:g}" for rate in falls)]
+        )
     return f"""Mean ± standard deviation over {images} test images, exact expectation values; noise after every gate, \
 on each of its qubits, neighbouring rotations of a qubit being one gate.
 
@@ -66,7 +71,7 @@ def noise_figure(rows: Sequence[NoisyFidelity]) -> Figure:
             axes.semilogx(rates[1:], values[1:], "o--" if noisy else "o-", color=COLORS.get(model), ms=3, label=label)
             axes.axhline(values[0], color=COLORS.get(model), lw=0.7, ls=":")
         axes.set(title=kind, xlabel="error rate", ylim=(0, 1))
-        axes.legend(fontsize="x-small", loc="lower left")
+        axes.legend(fontsize="x-small", loc="lower left", handlelength=3)
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("fidelity (dotted: without noise)")
     return figure
@@ -194,10 +199,10 @@ def fidelity_curve(rows: Sequence[NoisyFidelity], model: str, kind: NoiseKind, n
     return np.array([0.0, *(setting.rate for setting in chosen)]), np.array(values)
 
 
-def _preparation(setting: Setting) -> str:
-    if setting.kind == "readout":
+def _preparation(kind: NoiseKind, noisy: bool) -> str:
+    if kind == "readout":
         return ""
-    return "noisy" if setting.noisy_preparation else "free of noise"
+    return "noisy" if noisy else "free of noise"
 
 
 def _variance(row: Spread) -> float:

@@ -117,9 +117,10 @@ def study(
         progress: told of every image.
 
     Raises:
-        InputError: an image gives no quantum state, or there is no such kind or rate of noise.
+        InputError: an image gives no quantum state, or there is no such kind or rate of noise, or `done` is of
+            another model, other images or masks.
     """
-    known = {(row.model, row.setting, row.image) for row in done}
+    known = {(row.model, row.setting, row.image): row.exact for row in done}
     for model in models:
         states = States.of(model, images, masks)
         circuit = AutoencoderCircuit(model.config.ansatz, model.config.trash_wires, "inverse", "measure")
@@ -128,7 +129,12 @@ def study(
             noise = noise_model(setting.kind, setting.rate)
             with progress(f"{model.name}, {setting.kind} {setting.rate:g}", len(images)) as advance:
                 for image, (filled, original, exact, _) in enumerate(states):
-                    if (model.name, setting, image) not in known:
+                    before = known.get((model.name, setting, image))
+                    if before is not None and abs(before - exact) > 1e-9:
+                        raise InputError(
+                            f"what is done of {model.name} is of another training, seed or data set: start anew"
+                        )
+                    if before is None:
                         script = noisy_script(circuit, states.angles, filled, original, noise, setting)
                         (value,) = qp.execute([_in_torch(script)], device, diff_method=None)
                         yield NoisyFidelity(model.name, setting, image, float(exact), float(value))

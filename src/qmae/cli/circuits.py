@@ -165,8 +165,8 @@ def noise(
             write_atomically(records, json.dumps([asdict(row) for row in rows]) + "\n")
     except KeyboardInterrupt:
         raise RunInterruptedError("go on with the same command and --resume") from None
-    rows = [row for row in rows if row.image < images]
-    _write_study(out, [asdict(row) for row in rows], noise_report(rows), noise_figure(rows))
+    reported = [row for row in rows if row.image < images]
+    _write_study(out, [asdict(row) for row in rows], noise_report(reported), noise_figure(reported))
 
 
 @app.command()
