@@ -51,6 +51,10 @@ def test_weights_of_a_wrong_shape_are_refused():
         TwoQubitBlock(np.zeros(14), wires=[0, 1])
     with pytest.raises(ValueError, match="3 wires have 3 pairs; weights for 4 blocks are no whole layers"):
         AllPairsBlocks(np.zeros((4, 15)), wires=range(3))
+    with pytest.raises(ValueError, match="weights for 0 blocks are no whole layers"):
+        AllPairsBlocks(np.zeros(15), wires=range(3))
+    with pytest.raises(ValueError, match="weights need 15 angles in the last dimension"):
+        AllPairsBlocks(np.zeros((3, 14)), wires=range(3))
 
 
 @pytest.mark.parametrize(("overlap", "reset"), list(product(("swap", "inverse"), ("swap", "measure"))))
@@ -92,6 +96,9 @@ def test_the_papers_circuit_has_its_wires_and_its_value():
 def test_bad_kinds_are_refused():
     with pytest.raises(InputError, match="no overlap 'guess': choose one of swap, inverse"):
         AutoencoderCircuit(Ansatz(2), overlap="guess")
+    for trash in ((0, 0), (2,), (-1,), (0, 1)):
+        with pytest.raises(InputError, match="must be different qubits from 0 to 1 and leave a latent qubit"):
+            AutoencoderCircuit(Ansatz(2), trash)
     with pytest.raises(InputError, match="no reset 'hope'"):
         AutoencoderCircuit(Ansatz(2), reset="hope")
 
@@ -113,7 +120,9 @@ def test_a_preparation_has_the_right_number_of_amplitudes_of_norm_1():
     with pytest.raises(ValueError, match="4"):
         RealAmplitudeEmbedding(np.ones(3) / 3**0.5, wires=range(2))
     with pytest.raises(ValueError, match="norm"):
-        RealAmplitudeEmbedding(np.ones(4), wires=range(2), validate_norm=True)
+        RealAmplitudeEmbedding(np.ones(4), wires=range(2))
+    with pytest.raises(ValueError, match="real amplitudes only"):
+        RealAmplitudeEmbedding(np.array([1, 1j]) / 2**0.5, wires=range(1))
     with pytest.raises(ValueError, match="one state at a time"):
         RealAmplitudeEmbedding(np.eye(4), wires=range(2)).decomposition()
 

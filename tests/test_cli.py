@@ -270,10 +270,12 @@ def test_images_of_the_training_are_not_measured_whatever_path_names_them(comman
     assert json.loads((run_folder / "metrics.json").read_text())["rows"][0]["images"] == 20  # a sixth of 120
 
 
-def test_verify_prints_every_circuit(command, run_folder):
+def test_verify_prints_every_circuit_and_fails_where_one_differs(command, run_folder, monkeypatch):
     code, out, _ = command("verify", run_folder, "--images", 1)
     assert code == 0
     assert out.count("worst difference in fidelity") == 5
+    monkeypatch.setattr("qmae.circuits.SU4_BLOCK", tuple(reversed(qmae.Ansatz(2).block)))
+    assert_refused(command("verify", run_folder, "--images", 1), "simulation and circuit differ")
 
 
 def test_run_estimates_on_a_device(command, run_folder, tmp_path):
@@ -282,8 +284,10 @@ def test_run_estimates_on_a_device(command, run_folder, tmp_path):
     code, printed, _ = command("run", run_folder, "--device", "default.qubit", *options)
     assert code == 0
     assert "7 qubits on default.qubit, 500 runs per value" in printed
-    assert len(re.findall(r"image \d: fidelity 0\.\d{4} ± 0\.0\d{3}, exact 0\.\d{4}; reconstruction", printed)) == 2
-    first, second = json.loads((out / "estimates.json").read_text())
+    assert (
+        len(re.findall(r"image \d: fidelity 0\.\d{4} ± 0\.0\d{3}, exact 0\.\d{4}; reconstruction off by", printed)) == 2
+    )
+    first, second = json.loads((out / "estimates.json").read_text())["images"]
     assert abs(first["fidelity"] - first["exact_fidelity"]) < 5 * first["standard_error"]
     assert len(second["probabilities"]) == 64
     assert (out / "reconstructions.png").read_bytes().startswith(b"\x89PNG")
@@ -349,14 +353,17 @@ def test_noise_of_two_runs_goes_on_where_it_stopped(command, run_folder, small_d
     assert code == 0
     assert "| damping | free of noise | 0.001 |" in printed
     report = (out / "report.md").read_text()
-    assert "QMAE is no better than QAE without noise from" in report
+    assert "QMAE down to QAE without noise" in report
     rows = json.loads((out / "rows.json").read_text())
     assert len(rows) == 4
     (out / "rows.json").write_text(json.dumps(rows[:3]))
     assert command("noise", run_folder, qae, "--images", 1, "--out", out, "--resume")[0] == 0
     assert json.loads((out / "rows.json").read_text()) == rows
     assert_refused(command("noise", run_folder, qae, "--out", out), "noise is taken")
-    assert_refused(command("noise", qae, run_folder, "--out", tmp_path / "new"), "must be a QMAE and a QAE")
+    assert_refused(
+        command("noise", qae, run_folder, "--out", tmp_path / "new"),
+        "must be a QMAE and a QAE of the same masks, circuit and data",
+    )
 
 
 def test_shots_measures_and_trains(command, run_folder, tmp_path, monkeypatch):

@@ -95,3 +95,16 @@ class Ansatz:
     def angles(self) -> int:
         """Number of angles, 15 n (n - 1) / 2 a layer (Eq. 3)."""
         return len(self.pairs) * self.block_angles
+
+
+def check_trash_wires(trash_wires: tuple[int, ...], qubits: int) -> None:
+    """Refuse trash qubits that cannot be reset.
+
+    Raises:
+        InputError: they are not different qubits, or leave no latent one.
+    """
+    wires = set(trash_wires)
+    if len(wires) < len(trash_wires) or not wires < set(range(qubits)):
+        raise InputError(
+            f"trash wires {trash_wires} must be different qubits from 0 to {qubits - 1} and leave a latent qubit"
+        )

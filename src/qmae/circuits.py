@@ -16,7 +16,7 @@ from pennylane.measurements import ExpectationMP, ProbabilityMP
 from pennylane.operation import Operation
 from pennylane.wires import Wires, WiresLike
 
-from qmae.ansatz import SU4_BLOCK, Ansatz
+from qmae.ansatz import SU4_BLOCK, Ansatz, check_trash_wires
 from qmae.errors import InputError
 from qmae.settings import Overlap, Reset
 
@@ -41,10 +41,16 @@ class RealAmplitudeEmbedding(qp.StatePrep):
         wires (WiresLike): n wires, the most significant first
 
     Raises:
-        ValueError: if the number or the norm of the amplitudes is wrong; if gates are asked for a batch; or if they
-            are asked for a state to be differentiated in which a pair of neighbours is black. There the rotation's
-            angle has no derivative, and NaN would come out: differentiate by backpropagation or by `token_gradient`.
+        ValueError: if the number or the norm of the amplitudes is wrong, or they are not real; if gates are asked for a
+            batch; or if they are asked for a state to be differentiated in which a pair of neighbours is black. There
+            the rotation's angle has no derivative, and NaN would come out: differentiate by backpropagation or by
+            `token_gradient`.
     """
+
+    def __init__(self, state: Any, wires: WiresLike, id: str | None = None, **options: Any) -> None:
+        if qp.math.any(qp.math.imag(state) != 0):
+            raise ValueError("RealAmplitudeEmbedding prepares real amplitudes only: use qp.StatePrep for complex ones")
+        super().__init__(state, wires, id=id, **{"validate_norm": True, **options})
 
     @staticmethod
     def compute_decomposition(state: Any, wires: WiresLike, **_: Any) -> list[Operation]:
@@ -118,7 +124,7 @@ class TwoQubitBlock(Operation):
     grad_method = None
 
     def __init__(self, weights: Any, wires: WiresLike, id: str | None = None) -> None:
-        if qp.math.shape(weights)[-1] != self.shape()[-1]:
+        if qp.math.shape(weights)[-1:] != self.shape():
             raise ValueError(
                 f"weights need {self.shape()[-1]} angles in the last dimension, not {qp.math.shape(weights)}"
             )
@@ -171,11 +177,13 @@ class AllPairsBlocks(Operation):
     grad_method = None
 
     def __init__(self, weights: Any, wires: WiresLike, id: str | None = None) -> None:
-        blocks, pairs = qp.math.shape(weights)[-2], len(Ansatz(len(Wires(wires))).pairs)
-        if blocks % pairs:
+        blocks, pairs = (0, *qp.math.shape(weights))[-2], len(Ansatz(len(Wires(wires))).pairs)
+        if not blocks or blocks % pairs:
             raise ValueError(
                 f"{len(Wires(wires))} wires have {pairs} pairs; weights for {blocks} blocks are no whole layers"
             )
+        if qp.math.shape(weights)[-1:] != TwoQubitBlock.shape():
+            raise ValueError(f"weights need {TwoQubitBlock.shape()[0]} angles in the last dimension")
         super().__init__(weights, wires=wires, id=id)
 
     @staticmethod
@@ -234,7 +242,7 @@ class AutoencoderCircuit:
         reset: `"swap"` (paper) or `"measure"`, which needs no fresh qubits.
 
     Raises:
-        InputError: an unknown kind of overlap or reset.
+        InputError: an unknown kind of overlap or reset, or trash wires that do not exist or leave no latent qubit.
 
     Example:
         >>> circuit = AutoencoderCircuit(Ansatz(8))
@@ -248,6 +256,7 @@ class AutoencoderCircuit:
     reset: Reset = "swap"
 
     def __post_init__(self) -> None:
+        check_trash_wires(self.trash_wires, self.ansatz.qubits)
         for name, kinds in (("overlap", Overlap), ("reset", Reset)):
             if getattr(self, name) not in get_args(kinds):
                 raise InputError(f"no {name} {getattr(self, name)!r}: choose one of {', '.join(get_args(kinds))}")

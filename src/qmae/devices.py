@@ -91,6 +91,11 @@ class Agreement:
     fidelity: float
     probability: float
 
+    @property
+    def tolerance(self) -> float:
+        """What rounding may do at the most."""
+        return 1e-6 if self.precision == "complex64" else 1e-10
+
 
 def verify(
     model: MaskedAutoencoder,
@@ -119,7 +124,7 @@ def verify(
         circuit = AutoencoderCircuit(model.config.ansatz, model.config.trash_wires, *kind)
         target = Target(circuit, EXACT, options={"c_dtype": np.dtype(precision).type})
         # In single precision the device's own sums over the amplitudes would be ten times worse than its amplitudes.
-        fidelity = target.fidelity_of_state if precision == "complex64" else target.fidelity
+        fidelity = target.swap_test_of_state if precision == "complex64" else target.fidelity
         differences = np.zeros(2)
         with progress(f"running {circuit.num_wires} qubits in {precision}", len(images)) as advance:
             for filled, original, *known in states:
@@ -176,8 +181,8 @@ class Target:
         """`AutoencoderCircuit.probabilities`, run on the device."""
         return self.node(self.circuit.probabilities)
 
-    def fidelity_of_state(self, angles: Any, filled: Any, original: Any) -> float:
-        """Fidelity from the amplitudes that a simulator ends with, summed in double precision and normalized."""
+    def swap_test_of_state(self, angles: Any, filled: Any, original: Any) -> float:
+        """The SWAP test's <Z> from the amplitudes that a simulator ends with, summed in double and normalized."""
 
         def final_state() -> Any:
             self.circuit.prepare_and_run(angles, filled, original)
@@ -277,7 +282,15 @@ def run_on_device(
         try:
             fidelity = float(target.fidelity(states.angles, filled, original))
             found = np.asarray(target.probabilities(states.angles, filled), dtype=float)
-        except (qp.exceptions.DeviceError, qp.exceptions.WireError, NotImplementedError) as error:
-            raise InputError(f"{target.device} cannot run this circuit ({error}): choose another device") from error
+        except (
+            qp.exceptions.DeviceError,
+            qp.exceptions.WireError,
+            NotImplementedError,
+            TypeError,
+            ValueError,
+        ) as error:
+            raise InputError(
+                f"{target.device} cannot run this circuit ({error}): choose another device or other options"
+            ) from error
         error = target.standard_error(fidelity)
         yield Estimate(fidelity, error, float(exact), found, target.share_error(found), probabilities)

@@ -48,8 +48,10 @@ def to_qiskit(circuit: AutoencoderCircuit, angles: Any, filled: Any, original: A
         wires = gate.wires.tolist()
         if gate.name in METHODS:
             getattr(written, METHODS[gate.name])(*map(float, gate.parameters), *wires)
-        else:
+        elif _resets(gate):
             written.reset(*wires)
+        else:
+            raise ValueError(f"no gate of Qiskit's for {gate}")
     written.measure(measured, range(len(measured)))
     return written
 

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from qmae.ansatz import Ansatz
+from qmae.ansatz import Ansatz, check_trash_wires
 from qmae.errors import InputError
 from qmae.files import write_atomically
 from qmae.masking import Masks, PatchMask, hide
@@ -64,12 +64,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if self.mask_token not in get_args(MaskToken):
             raise InputError(f"no mask token {self.mask_token!r}: choose one of {', '.join(get_args(MaskToken))}")
-        wires = set(self.trash_wires)
-        if len(wires) < len(self.trash_wires) or not wires < set(range(self.qubits)):
-            raise InputError(
-                f"trash wires {self.trash_wires} must be different qubits from 0 to {self.qubits - 1} "
-                "and leave a latent qubit"
-            )
+        check_trash_wires(self.trash_wires, self.qubits)
 
     @property
     def qubits(self) -> int:

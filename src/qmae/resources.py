@@ -13,6 +13,7 @@ import torch
 from qmae.ansatz import Ansatz
 from qmae.circuits import AutoencoderCircuit
 from qmae.export import import_qiskit, to_qiskit
+from qmae.images import check_size
 from qmae.progress import Progress, silent
 from qmae.settings import Overlap
 
@@ -68,6 +69,8 @@ def count(
     Raises:
         InputError: Qiskit is not installed, or a size is no power of two.
     """
+    for size in image_sizes:
+        check_size(size)
     kinds = list(product(image_sizes, overlaps, layers))
     with progress("counting gates", len(kinds)) as advance:
         for size, overlap, depth in kinds:

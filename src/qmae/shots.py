@@ -104,8 +104,12 @@ def measure_spread(target: Target, states: States, *, image: int, repetitions: i
         states: from `States.of`.
         image: which of the images.
         repetitions: number of estimates.
+
+    Raises:
+        InputError: the target has no number of shots.
     """
-    assert target.shots is not None
+    if target.shots is None:
+        raise InputError("exact values do not scatter: choose a number of shots")
     node = qp.set_shots(target.node(target.circuit.fidelity, diff_method=None), [(target.shots, repetitions)])
     found = np.asarray(node(states.angles, states.filled[image], states.originals[image]))
     exact = float(states.fidelity[image])
@@ -138,22 +142,22 @@ def token_gradient(
     Raises:
         InputError: a shift of 0, or nothing to embed.
     """
-    norm = float(filled.square().sum())
-    shift = norm**0.5 if shift is None else shift
-    if not shift or not norm:
+    power = float(filled.square().sum())
+    shift = power**0.5 if shift is None else shift
+    if not shift or not power:
         raise InputError("the token's rule needs a shift that is not 0 and an image that is not all black")
 
     def unnormalized(pixel: int, change: float) -> float:
         shifted = filled.flatten().clone()
         shifted[pixel] += change
-        power = float(shifted.square().sum())
-        return power * fidelity(shifted.view_as(filled)) if power else 0.0
+        shifted_power = float(shifted.square().sum())
+        return shifted_power * fidelity(shifted.view_as(filled)) if shifted_power else 0.0
 
     here = fidelity(filled)
     gradient = torch.zeros_like(filled)
     for pixel in hidden.flatten().nonzero().flatten().tolist():
         slope = (unnormalized(pixel, shift) - unnormalized(pixel, -shift)) / (2 * shift)
-        gradient.view(-1)[pixel] = (slope - 2 * float(filled.flatten()[pixel]) * here) / norm
+        gradient.view(-1)[pixel] = (slope - 2 * float(filled.flatten()[pixel]) * here) / power
     return gradient
 
 

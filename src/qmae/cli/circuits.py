@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from ast import literal_eval
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ from qmae.terminal import console, show_progress
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from qmae.devices import Estimate
     from qmae.masking import Masks
     from qmae.models import MaskedAutoencoder
 
@@ -59,6 +61,10 @@ def verify(
             f"worst difference in fidelity {found.fidelity:.1e}, in a pixel's probability {found.probability:.1e}",
             highlight=False,
         )
+        if max(found.fidelity, found.probability) > found.tolerance:
+            raise InputError(
+                f"that is more than {found.tolerance:g}: simulation and circuit differ, which is a bug of qmae"
+            )
 
 
 @app.command("run")
@@ -84,22 +90,29 @@ def run_model(
     from qmae.files import new_folder
 
     options = _device_options(device_option or [])
+    if device.startswith(("default.", "lightning.")):
+        options.setdefault("seed", seed)
     model, originals, masks = _test_images(run, images, seed)
     circuit = AutoencoderCircuit(model.config.ansatz, model.config.trash_wires, overlap, reset)
     target = Target(circuit, device, shots, options)
     folder = new_folder(out) if out else None
-    console.print(f"{circuit.num_wires} qubits on {device}, {shots:,} runs per value", highlight=False)
+    console.print(f"{target.num_wires} qubits on {device}, {shots:,} runs per value", highlight=False)
+    about = {"run": str(run), "device": device, "options": options, "shots": shots, "overlap": overlap, "reset": reset}
     estimates = []
     for index, found in enumerate(run_on_device(model, originals, masks, target)):
         estimates.append(found)
-        off = abs(found.probabilities - found.exact_probabilities) / found.probability_errors
+        if folder:
+            _write_estimates(folder, about, estimates)
+        distance = abs(found.probabilities - found.exact_probabilities).sum() / 2
+        by_chance = found.probability_errors.sum() / (2 * math.pi) ** 0.5  # half the mean |x| of a normal distribution
         console.print(
             f"image {index}: fidelity {found.fidelity:.4f} ± {found.standard_error:.4f}, exact "
-            f"{found.exact_fidelity:.4f}; reconstruction: worst pixel {off.max():.1f} standard errors off",
+            f"{found.exact_fidelity:.4f}; reconstruction off by {distance:.4f}, by chance {by_chance:.4f} "
+            "(total variation)",
             highlight=False,
         )
     if folder:
-        _keep_estimates(folder, estimates, model, originals, masks)
+        _draw_estimates(folder, estimates, originals, masks)
         console.print(f"Estimates and reconstructions: {folder}")
 
 
@@ -119,7 +132,7 @@ def shots(
     from qmae.circuit_report import shots_figure, shots_report
     from qmae.files import new_folder
     from qmae.images import load_images
-    from qmae.masking import PatchMask, hide
+    from qmae.masking import PatchMask
     from qmae.shots import descents, spreads
 
     model, originals, masks = _test_images(run, images, seed)
@@ -128,8 +141,7 @@ def shots(
     small = load_images("mnist", split="train", size=2)[0][:64]
     small_masks = PatchMask(2, 0.25).sample(len(small), generator=torch.Generator().manual_seed(seed))
     trained = descents(small, small_masks, seed=seed, progress=show_progress)
-    kept = hide(small, small_masks).square().sum((1, 2)) / small.square().sum((1, 2))
-    floor = 1 - float(kept.mean())
+    floor = 1 - _nothing(small, small_masks)
     records = {"spreads": [asdict(row) for row in scattered], "descents": [asdict(row) for row in trained]}
     _write_study(folder, records, shots_report(scattered, trained), shots_figure(scattered, trained, floor))
 
@@ -152,9 +164,12 @@ def noise(
     from qmae.noise import rows_from_json, study
 
     model, originals, masks = _test_images(qmae, images, seed)
-    other = _load(qae)[0]
-    if (model.name, other.name) != ("qmae", "qae") or model.config.patch != other.config.patch:
-        raise InputError(f"{qmae} and {qae} must be a QMAE and a QAE trained with the same masks, in this order")
+    other, data = _load(qae)
+    alike = replace(other.config, mask_token="shared") == model.config and data == _load(qmae)[1]
+    if (model.name, other.name) != ("qmae", "qae") or not alike:
+        raise InputError(
+            f"{qmae} and {qae} must be a QMAE and a QAE of the same masks, circuit and data, in this order"
+        )
     records = out / "rows.json"
     rows = rows_from_json(records.read_text()) if resume and records.exists() else []
     if not rows:
@@ -166,7 +181,8 @@ def noise(
     except KeyboardInterrupt:
         raise RunInterruptedError("go on with the same command and --resume") from None
     reported = [row for row in rows if row.image < images]
-    _write_study(out, [asdict(row) for row in rows], noise_report(reported), noise_figure(reported))
+    floor = _nothing(originals, masks)
+    _write_study(out, [asdict(row) for row in rows], noise_report(reported, floor), noise_figure(reported, floor))
 
 
 @app.command()
@@ -191,7 +207,10 @@ def export(
     import_qiskit()
     path = new_file(out or Path(f"qmae{SUFFIXES[kind]}"))
     model, originals, masks = _test_images(run, image + 1, seed)
-    states = States.of(model, originals[image:], masks[image:])
+    try:
+        states = States.of(model, originals[image:], masks[image:])
+    except InputError as error:
+        raise InputError(f"{error} (here counted from --image {image}): choose another --image or --seed") from error
     circuit = AutoencoderCircuit(model.config.ansatz, model.config.trash_wires, overlap, reset)
     written = to_qiskit(circuit, states.angles, states.filled[0], states.originals[0])
     write_atomically(path, dump(written, kind))
@@ -231,7 +250,7 @@ def resources(
 def draw(
     drawing: Annotated[Drawing, typer.Argument(help="What is drawn; Figures 3 to 5 of the paper and the ansatz.")],
     out: Annotated[Path | None, typer.Option(help="A .png or .svg file; by default text is printed.")] = None,
-    qubits: Annotated[int, typer.Option(min=2, help="Of the ansatz.")] = 8,
+    qubits: Annotated[int, typer.Option(min=2, max=12, help="Of the ansatz.")] = 8,
     layers: Annotated[int, typer.Option(min=1, help="Of the ansatz.")] = 1,
     overlap: OverlapOption = "swap",
     reset: ResetOption = "swap",
@@ -283,6 +302,13 @@ def _masked_images(model: MaskedAutoencoder, data: str, count: int, seed: int) -
     return originals[:count], masks[:count]
 
 
+def _nothing(originals: Tensor, masks: Masks) -> float:
+    """Mean fidelity of leaving the hole black."""
+    from qmae.masking import hide
+
+    return float((hide(originals, masks).square().sum((1, 2)) / originals.square().sum((1, 2))).mean())
+
+
 def _device_options(pairs: list[str]) -> dict[str, Any]:
     options = {}
     for pair in pairs:
@@ -291,12 +317,19 @@ def _device_options(pairs: list[str]) -> dict[str, Any]:
             raise InputError(f"--device-option {pair!r} is no key=value: write it as in --device-option seed=1")
         try:
             options[key] = literal_eval(value)
-        except (ValueError, SyntaxError):
+        except (ValueError, TypeError, SyntaxError):
             options[key] = value
     return options
 
 
-def _keep_estimates(folder: Path, estimates: list, model: MaskedAutoencoder, originals: Tensor, masks: Masks) -> None:
+def _write_estimates(folder: Path, about: dict[str, Any], estimates: list[Estimate]) -> None:
+    from qmae.files import write_atomically
+
+    rows = [{name: getattr(value, "tolist", lambda v=value: v)() for name, value in vars(e).items()} for e in estimates]
+    write_atomically(folder / "estimates.json", json.dumps({**about, "images": rows}, default=str) + "\n")
+
+
+def _draw_estimates(folder: Path, estimates: list[Estimate], originals: Tensor, masks: Masks) -> None:
     import numpy as np
     import torch
 
@@ -304,11 +337,6 @@ def _keep_estimates(folder: Path, estimates: list, model: MaskedAutoencoder, ori
     from qmae.files import write_atomically
     from qmae.masking import hide
 
-    content = [
-        {name: getattr(value, "tolist", lambda value=value: value)() for name, value in vars(e).items()}
-        for e in estimates
-    ]
-    write_atomically(folder / "estimates.json", json.dumps(content) + "\n")
     device, exact = (
         torch.from_numpy(np.stack([getattr(found, name) for found in estimates])).sqrt().view_as(originals)
         for name in ("probabilities", "exact_probabilities")
