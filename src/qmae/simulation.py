@@ -14,13 +14,15 @@ Bit order: qubit 0 is the most significant bit of an index.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, count, islice, pairwise
 from typing import get_args
 
 import torch
 from jaxtyping import Complex, Float, Int
+from opt_einsum import contract_expression, get_symbol
 from torch import Tensor
 
 from qmae.ansatz import Ansatz, Gate
@@ -40,6 +42,8 @@ def embed(pixels: Float[Tensor, "*batch pixels"]) -> Float[Tensor, "*batch pixel
 def unitary(angles: Float[Tensor, "blocks angles"], ansatz: Ansatz) -> Complex[Tensor, "dim dim"]:
     """Build V(theta), the matrix of the whole ansatz.
 
+    The blocks are multiplied into few unitaries, and these are contracted as a tensor network in the cheapest order.
+
     Args:
         angles: rotation angles in radians, of `ansatz.angle_shape`.
         ansatz: the circuit.
@@ -50,17 +54,16 @@ def unitary(angles: Float[Tensor, "blocks angles"], ansatz: Ansatz) -> Complex[T
     fusion = fuse(ansatz)
     blocks = block_unitaries(angles, ansatz.block)
     factors = torch.cat([blocks.flatten(), blocks.new_tensor([0, 1])])[fusion.entries.to(blocks.device)]
-    v = torch.eye(2**ansatz.qubits, dtype=blocks.dtype, device=blocks.device)
-    for wires, matrix in zip(fusion.wires, _product(factors), strict=True):
-        v = _apply(matrix, v, wires, ansatz.qubits)
-    return v
+    fused = [matrix.view(fusion.shape) for matrix in _product(factors)]
+    return fusion.contract(*fused).reshape(2**ansatz.qubits, -1)
 
 
 def block_unitaries(angles: Float[Tensor, "blocks angles"], block: tuple[Gate, ...]) -> Complex[Tensor, "blocks 4 4"]:
     """Multiply the gates of every block into one 4 x 4 matrix, all blocks at once.
 
-    A rotation is cos(t/2) 1 - i sin(t/2) P, linear in a cosine and a sine, so a block is a product of
-    matrices that one contraction gives; a CNOT is part of the constants of the rotation before it.
+    A rotation is exp(-i t/2) P+ + exp(i t/2) P-, with the projectors P+- = (1 +- P) / 2 of its Pauli matrix. So a
+    segment of k rotations, with the CNOTs between them, is a sum over 2^k signs of a phase
+    exp(-i (+- t1 +- t2 ...) / 2) times a constant matrix: one matrix product for all segments of all blocks.
 
     Args:
         angles: rotation angles in radians.
@@ -69,10 +72,12 @@ def block_unitaries(angles: Float[Tensor, "blocks angles"], block: tuple[Gate, .
     Returns:
         One matrix per row of `angles`; its index is 2 (bit of a) + (bit of b).
     """
-    constants = torch.view_as_real(_rotation_constants(block)).to(angles)
-    waves = torch.stack([(angles / 2).cos(), (angles / 2).sin()], dim=-1)
-    rotations = torch.einsum("bgw,gwijc->gbijc", waves, constants)
-    return _product(torch.view_as_complex(rotations))
+    signs, constants = _segments(block)
+    half_angles = angles.unflatten(1, (len(constants), -1)).movedim(1, 0) / 2
+    sums = half_angles @ signs.to(angles).T
+    phases = torch.cat([sums.cos(), sums.sin()], dim=-1)
+    entries = phases @ torch.view_as_real(constants).flatten(2).to(angles)
+    return _product(torch.view_as_complex(entries.unflatten(-1, (4, 4, 2))))
 
 
 def split_trash(
@@ -88,9 +93,9 @@ def encode(
     v: Complex[Tensor, "trash latent dim"], states: Float[Tensor, "batch dim"]
 ) -> Complex[Tensor, "batch trash latent"]:
     """Apply the encoder, its rows split by `split_trash`, to real states (Eq. 4)."""
-    # A real state times a complex matrix is two real products, half the work of a complex one.
-    rows = v.flatten(0, 1)
-    return torch.complex(states @ rows.real.T, states @ rows.imag.T).unflatten(1, v.shape[:2])
+    # A real state times a complex matrix is one real product with its real and imaginary parts, row by row in turn.
+    rows = torch.view_as_real(v.flatten(0, 1)).movedim(-1, 1).flatten(0, 1)
+    return torch.view_as_complex((states @ rows.T).unflatten(-1, (*v.shape[:2], 2)))
 
 
 def reset_fidelity(
@@ -109,7 +114,7 @@ def reset_fidelity(
         F, the expectation value of the SWAP test's ancilla (Eq. 8).
     """
     kept = encode(v[:1], references)
-    overlaps = (kept.conj() * encoded).sum(-1)
+    overlaps = torch.linalg.vecdot(kept.expand_as(encoded), encoded)
     return (overlaps.real**2 + overlaps.imag**2).sum(-1)
 
 
@@ -138,11 +143,15 @@ class Fusion:
 
     Attributes:
         wires: the qubits of every fused unitary, ascending, in the order in which they act.
+        shape: of each of them as a tensor, an index for every qubit that goes out and then every qubit that comes in.
+        contract: multiplies them, as such tensors, into V.
         entries: where the entries of its factors lie in the flattened block matrices with a 0 and a 1
             put behind them; the first factor acts first, missing ones are identities.
     """
 
     wires: tuple[tuple[int, ...], ...]
+    shape: tuple[int, ...]
+    contract: Callable[..., Complex[Tensor, "*indices"]]
     entries: Int[Tensor, "factors fused dim dim"]
 
 
@@ -169,7 +178,23 @@ def fuse(ansatz: Ansatz) -> Fusion:
     for fused, group in enumerate(groups):
         for factor, (block, pair) in enumerate(group):
             entries[factor, fused] = _embedded_entries(block, pair, width, zero)
-    return Fusion(tuple(wires), entries)
+    shape = (2,) * 2 * width
+    return Fusion(tuple(wires), shape, _network(wires, ansatz.qubits, shape), entries)
+
+
+def _network(
+    wires: list[tuple[int, ...]], qubits: int, shape: tuple[int, ...]
+) -> Callable[..., Complex[Tensor, "*indices"]]:
+    """Unitaries on few qubits each, one after the other, as one contraction; its cheapest order is found here."""
+    fresh = (get_symbol(index) for index in count())
+    lines = inputs = list(islice(fresh, qubits))
+    terms = []
+    for acting in wires:
+        outgoing = dict(zip(acting, fresh, strict=False))
+        terms.append("".join([*outgoing.values(), *(lines[wire] for wire in acting)]))
+        lines = [outgoing.get(wire, line) for wire, line in enumerate(lines)]
+    equation = f"{','.join(terms)}->{''.join([*lines, *inputs])}"
+    return contract_expression(equation, *[shape] * len(wires))
 
 
 def _absorbed(todo: list[tuple[int, tuple[int, int]]], wires: tuple[int, ...]) -> list[tuple[int, tuple[int, int]]]:
@@ -202,40 +227,46 @@ def _product(factors: Complex[Tensor, "factors *batch dim dim"]) -> Complex[Tens
     return factors[0]
 
 
-def _apply(
-    matrix: Complex[Tensor, "small small"],
-    states: Complex[Tensor, "dim columns"],
-    wires: tuple[int, ...],
-    qubits: int,
-) -> Complex[Tensor, "dim columns"]:
-    """Apply a unitary on some qubits to every column."""
-    front = tuple(range(len(wires)))
-    bits = states.reshape(*[2] * qubits, -1).movedim(wires, front)
-    moved = (matrix @ bits.reshape(len(matrix), -1)).reshape(bits.shape)
-    return moved.movedim(front, wires).reshape(states.shape)
+SEGMENT = 5
+"""Rotations of a segment of a block at the most: their 2^5 phases are computed at once."""
 
 
 @lru_cache(maxsize=4)
 @torch.inference_mode(False)
-def _rotation_constants(block: tuple[Gate, ...]) -> Complex[Tensor, "angles 2 4 4"]:
-    """For every rotation of a block the matrices that its cosine and its sine multiply, CNOTs included."""
+def _segments(
+    block: tuple[Gate, ...],
+) -> tuple[Float[Tensor, "terms rotations"], Complex[Tensor, "segments waves 4 4"]]:
+    """Cut a block into segments of equally many rotations.
+
+    Returns:
+        The signs with which the half angles are added up in every term; and for every segment the matrices that the
+        cosines of these sums multiply, then those that the sines multiply.
+    """
+    starts = [index for index, gate in enumerate(block) if gate.name != "CNOT"]
+    rotations = max(size for size in range(1, SEGMENT + 1) if len(starts) % size == 0)
+    cuts = [0, *starts[rotations::rotations], len(block)]
+    signs = torch.cartesian_prod(*[torch.tensor([1.0, -1.0], dtype=torch.float64)] * rotations).view(-1, rotations)
+    constants = torch.stack([_terms(block[first:last], signs) for first, last in pairwise(cuts)])
+    # exp(-i s) M = cos(s) M + sin(s) (-i M)
+    return signs, torch.cat([constants, -1j * constants], dim=1)
+
+
+def _terms(gates: tuple[Gate, ...], signs: Float[Tensor, "terms rotations"]) -> Complex[Tensor, "terms 4 4"]:
+    """The product of projectors and CNOTs for every choice of signs."""
     one = torch.eye(2, dtype=torch.complex128)
-    generators = {
-        "RY": torch.tensor([[0, -1], [1, 0]], dtype=torch.complex128),
-        "RZ": torch.tensor([[-1j, 0], [0, 1j]], dtype=torch.complex128),
+    paulis = {
+        "RY": torch.tensor([[0, -1j], [1j, 0]], dtype=torch.complex128),
+        "RZ": torch.tensor([[1, 0], [0, -1]], dtype=torch.complex128),
     }
     index = torch.arange(4)
     a, b = index >> 1, index & 1
-    cnot = {
-        (0, 1): torch.eye(4, dtype=torch.complex128)[2 * a + (a ^ b)],
-        (1, 0): torch.eye(4, dtype=torch.complex128)[2 * (a ^ b) + b],
-    }
-    constants: list[Tensor] = []
-    for gate in block:
+    flipped = {(0, 1): 2 * a + (a ^ b), (1, 0): 2 * (a ^ b) + b}
+    product, sign = torch.eye(4, dtype=torch.complex128).expand(len(signs), 4, 4), iter(signs.T)
+    for gate in gates:
         if gate.name == "CNOT":
-            constants[-1] = cnot[gate.wires[0], gate.wires[1]] @ constants[-1]
+            product = product[:, flipped[gate.wires[0], gate.wires[1]]]
         else:
-            generator = generators[gate.name]
-            on_pair = torch.kron(generator, one) if gate.wires == (0,) else torch.kron(one, generator)
-            constants.append(torch.stack([torch.eye(4, dtype=torch.complex128), on_pair]))
-    return torch.stack(constants)
+            pauli = paulis[gate.name]
+            on_pair = torch.kron(pauli, one) if gate.wires == (0,) else torch.kron(one, pauli)
+            product = (torch.eye(4) + next(sign)[:, None, None] * on_pair) / 2 @ product
+    return product
