@@ -22,7 +22,7 @@ from typing import get_args
 
 import torch
 from jaxtyping import Complex, Float, Int
-from opt_einsum import contract_expression, get_symbol
+from opt_einsum import contract_expression, contract_path, get_symbol
 from torch import Tensor
 
 from qmae.ansatz import Ansatz, Gate
@@ -193,8 +193,12 @@ def _network(
         outgoing = dict(zip(acting, fresh, strict=False))
         terms.append("".join([*outgoing.values(), *(lines[wire] for wire in acting)]))
         lines = [outgoing.get(wire, line) for wire, line in enumerate(lines)]
-    equation = f"{','.join(terms)}->{''.join([*lines, *inputs])}"
-    return contract_expression(equation, *[shape] * len(wires))
+    equation, shapes = f"{','.join(terms)}->{''.join([*lines, *inputs])}", [shape] * len(wires)
+    # A search by greed multiplies whole layers where one unitary after the other would be cheaper.
+    in_turn = [(0, 1), *((0, last) for last in range(len(wires) - 2, 0, -1))] if len(wires) > 1 else [(0,)]
+    orders = [contract_path(equation, *shapes, shapes=True, optimize=order) for order in ("auto", in_turn)]
+    best, _ = min(orders, key=lambda order: order[1].opt_cost)
+    return contract_expression(equation, *shapes, optimize=best)
 
 
 def _absorbed(todo: list[tuple[int, tuple[int, int]]], wires: tuple[int, ...]) -> list[tuple[int, tuple[int, int]]]:
