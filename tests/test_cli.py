@@ -382,7 +382,7 @@ def test_shots_measures_and_trains(command, run_folder, tmp_path, monkeypatch):
 def test_benchmark_prints_and_keeps_ratios(command, tmp_path):
     code, printed, _ = command("benchmark", "--size", 4, "--batch-size", 8, "--json", tmp_path / "times.json")
     assert code == 0
-    assert "4 qubits, 1 layers, batch 8" in printed
+    assert "4 qubits, layers 1, batch 8" in printed
     assert re.search(r"qmae .* ms a step of 8 .* images/s .* x bare matrix products", printed)
     assert len(json.loads((tmp_path / "times.json").read_text())["timings"]) == 2
 

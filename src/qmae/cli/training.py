@@ -257,7 +257,7 @@ def benchmark(
     model = MaskedAutoencoder.from_preset("qmae", patch=patch, seed=seed, layers=layers)
     images = load_images("mnist", split="train", size=size)[0][:batch_size]
     masks = patch.sample(len(images), generator=torch.Generator().manual_seed(seed))
-    console.print(f"{machine()}; {model.config.qubits} qubits, {layers} layers, batch {len(images)}", highlight=False)
+    console.print(f"{machine()}; {model.config.qubits} qubits, layers {layers}, batch {len(images)}", highlight=False)
     timings = {}
     for timing in run(model, images, masks, peers=peers, progress=show_progress):
         timings[timing.contestant] = timing
