@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from qmae.masking import Masks
     from qmae.models import MaskedAutoencoder
 
+PANEL = "As quantum circuits"
+
 OverlapOption = Annotated[
     Overlap,
     typer.Option(help="`swap`: SWAP test (paper). `inverse`: undo the original's preparation; half the qubits."),
@@ -33,7 +35,7 @@ ResetOption = Annotated[
 RunArgument = Annotated[Path, typer.Argument(help="Run folder of `qmae train`.")]
 
 
-@app.command()
+@app.command(rich_help_panel=PANEL)
 def verify(
     run: Annotated[Path | None, typer.Argument(help="Run folder of `qmae train`; by default a random QMAE.")] = None,
     images: Annotated[int, typer.Option(min=1, help="How many test images.")] = 5,
@@ -67,7 +69,7 @@ def verify(
             )
 
 
-@app.command("run")
+@app.command("run", rich_help_panel=PANEL)
 def run_model(
     run: RunArgument,
     device: Annotated[str, typer.Option(help="A PennyLane device, of an installed plugin, too.")] = "lightning.qubit",
@@ -116,7 +118,7 @@ def run_model(
         console.print(f"Estimates and reconstructions: {folder}")
 
 
-@app.command()
+@app.command(rich_help_panel=PANEL)
 def shots(
     run: RunArgument,
     out: Annotated[Path, typer.Option(help="Folder for table and figure.")] = Path("shots"),
@@ -146,7 +148,7 @@ def shots(
     _write_study(folder, records, shots_report(scattered, trained), shots_figure(scattered, trained, floor))
 
 
-@app.command()
+@app.command(rich_help_panel=PANEL)
 def noise(
     qmae: Annotated[Path, typer.Argument(help="Run folder of a QMAE.")],
     qae: Annotated[Path, typer.Argument(help="Run folder of a QAE with the same masks.")],
@@ -185,7 +187,7 @@ def noise(
     _write_study(out, [asdict(row) for row in rows], noise_report(reported, floor), noise_figure(reported, floor))
 
 
-@app.command()
+@app.command(rich_help_panel=PANEL)
 def export(
     run: RunArgument,
     image: Annotated[int, typer.Option(min=0, help="Which test image the circuit prepares.")] = 0,
@@ -222,7 +224,7 @@ def export(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=PANEL)
 def resources(
     size: Annotated[list[int] | None, typer.Option(help="Pixels a side; may be repeated; 8, 16, 32, 64.")] = None,
     layers: Annotated[list[int] | None, typer.Option(min=1, help="Of the ansatz; may be repeated; 1, 2.")] = None,
@@ -246,7 +248,7 @@ def resources(
     console.print(text, markup=False, highlight=False)
 
 
-@app.command()
+@app.command(rich_help_panel=PANEL)
 def draw(
     drawing: Annotated[Drawing, typer.Argument(help="What is drawn; Figures 3 to 5 of the paper and the ansatz.")],
     out: Annotated[Path | None, typer.Option(help="A .png or .svg file; by default text is printed.")] = None,
