@@ -23,7 +23,7 @@ from qmae.devices import States, Target
 from qmae.masking import Masks
 from qmae.models import MaskedAutoencoder, embed_references
 from qmae.progress import Progress, silent
-from qmae.simulation import embed, encode, reset_fidelity, split_trash
+from qmae.simulation import DenseEncoder, embed
 
 Step = Callable[[], object]
 """One whole training step: loss, gradients, and Adam where the contestant has a model."""

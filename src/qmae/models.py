@@ -19,15 +19,7 @@ from qmae.errors import InputError
 from qmae.files import write_atomically
 from qmae.masking import Masks, PatchMask, hide
 from qmae.settings import MaskToken, Readout
-from qmae.simulation import (
-    embed,
-    encode,
-    read_out,
-    reset_fidelity,
-    reset_readout,
-    split_trash,
-    unitary,
-)
+from qmae.simulation import Encoder, build_encoder, embed, read_out
 
 PRESETS: dict[str, dict[str, Any]] = {
     "qae": {"mask_token": "none"},
@@ -184,7 +176,7 @@ class MaskedAutoencoder(nn.Module):
 
     def encode(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Encoded:
         """Run the encoder on the masked images (Eq. 4)."""
-        return Encoded(self._encode(self._encoder(), images, masks))
+        return Encoded(self._encoder().encode(self._states(images, masks)))
 
     def fidelity(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
         """Fidelity <ref| rho |ref> of the decoder's output with the unmasked image (Eq. 8), differentiable.
@@ -199,16 +191,15 @@ class MaskedAutoencoder(nn.Module):
         Raises:
             InputError: an original is all black or holds NaN, so that there is no state to compare with.
         """
-        v = self._encoder()
-        return reset_fidelity(v, self._encode(v, images, masks), embed_references(images))
+        return self._encoder().reset_fidelity(self._states(images, masks), embed_references(images))
 
     def probabilities(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """Probability of every pixel's basis state in the decoder's output, diag rho (Eq. 6).
 
         Each image sums to 1, or to 0 where nothing was left to embed.
         """
-        v = self._encoder()
-        return reset_readout(v, self._encode(v, images, masks)).view_as(images)
+        encoder = self._encoder()
+        return encoder.reset_readout(encoder.encode(self._states(images, masks))).view_as(images)
 
     def reconstruct(
         self, images: Float[Tensor, "batch size size"], masks: Masks, *, readout: Readout = "amplitude"
@@ -255,14 +246,11 @@ class MaskedAutoencoder(nn.Module):
             raise InputError(f"{folder} holds no model that can be read ({error}): give the folder of a run") from error
         return model
 
-    def _encoder(self) -> Complex[Tensor, "trash latent dim"]:
-        ansatz = self.config.ansatz
-        return split_trash(unitary(self.angles, ansatz), ansatz.qubits, self.config.trash_wires)
+    def _encoder(self) -> Encoder:
+        return build_encoder(self.angles, self.config.ansatz, self.config.trash_wires)
 
-    def _encode(
-        self, v: Complex[Tensor, "trash latent dim"], images: Float[Tensor, "batch size size"], masks: Masks
-    ) -> Complex[Tensor, "batch trash latent"]:
-        return encode(v, embed(self.fill(images, masks).flatten(1)))
+    def _states(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch dim"]:
+        return embed(self.fill(images, masks).flatten(1))
 
 
 def embed_references(images: Float[Tensor, "batch size size"]) -> Float[Tensor, "batch dim"]:

@@ -1,0 +1,83 @@
+"""The two-qubit blocks as 4 x 4 matrices, all of them at once."""
+
+from __future__ import annotations
+
+from functools import lru_cache, reduce
+from itertools import pairwise
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from qmae.ansatz import Gate
+
+SEGMENT = 5
+"""Rotations of a segment of a block at the most: their 2^5 phases are computed at once."""
+
+
+def block_unitaries(angles: Float[Tensor, "blocks angles"], block: tuple[Gate, ...]) -> Complex[Tensor, "blocks 4 4"]:
+    """Multiply the gates of every block into one 4 x 4 matrix, all blocks at once.
+
+    A rotation is exp(-i t/2) P+ + exp(i t/2) P-, with the projectors P+- = (1 +- P) / 2 of its Pauli matrix. So a
+    segment of k rotations, with the CNOTs between them, is a sum over 2^k signs of a phase
+    exp(-i (+- t1 +- t2 ...) / 2) times a constant matrix: one matrix product for all segments of all blocks.
+
+    Args:
+        angles: rotation angles in radians.
+        block: the gates in the order in which they act; the first is a rotation.
+
+    Returns:
+        One matrix per row of `angles`; its index is 2 (bit of a) + (bit of b).
+    """
+    signs, constants = _segments(block)
+    half_angles = angles.unflatten(1, (len(constants), -1)).movedim(1, 0) / 2
+    sums = half_angles @ signs.to(angles).T
+    phases = torch.cat([sums.cos(), sums.sin()], dim=-1)
+    entries = phases @ torch.view_as_real(constants).flatten(2).to(angles)
+    return multiply(torch.view_as_complex(entries.unflatten(-1, (4, 4, 2))))
+
+
+def multiply(factors: Complex[Tensor, "factors *batch dim dim"]) -> Complex[Tensor, "*batch dim dim"]:
+    """Multiply matrices in the order in which they act, F[-1] ... F[1] F[0]."""
+    return reduce(lambda product, factor: factor @ product, factors.unbind())
+
+
+@lru_cache(maxsize=4)
+@torch.inference_mode(False)
+def _segments(
+    block: tuple[Gate, ...],
+) -> tuple[Float[Tensor, "terms rotations"], Complex[Tensor, "segments waves 4 4"]]:
+    """Cut a block into segments of equally many rotations.
+
+    Returns:
+        The signs with which the half angles are added up in every term; and for every segment the matrices that the
+        cosines of these sums multiply, then those that the sines multiply.
+    """
+    starts = [index for index, gate in enumerate(block) if gate.name != "CNOT"]
+    rotations = max(size for size in range(1, SEGMENT + 1) if len(starts) % size == 0)
+    cuts = [0, *starts[rotations::rotations], len(block)]
+    signs = torch.cartesian_prod(*[torch.tensor([1.0, -1.0], dtype=torch.float64)] * rotations).view(-1, rotations)
+    constants = torch.stack([_terms(block[first:last], signs) for first, last in pairwise(cuts)])
+    # exp(-i s) M = cos(s) M + sin(s) (-i M)
+    return signs, torch.cat([constants, -1j * constants], dim=1)
+
+
+def _terms(gates: tuple[Gate, ...], signs: Float[Tensor, "terms rotations"]) -> Complex[Tensor, "terms 4 4"]:
+    """The product of projectors and CNOTs for every choice of signs."""
+    one = torch.eye(2, dtype=torch.complex128)
+    paulis = {
+        "RY": torch.tensor([[0, -1j], [1j, 0]], dtype=torch.complex128),
+        "RZ": torch.tensor([[1, 0], [0, -1]], dtype=torch.complex128),
+    }
+    index = torch.arange(4)
+    a, b = index >> 1, index & 1
+    flipped = {(0, 1): 2 * a + (a ^ b), (1, 0): 2 * (a ^ b) + b}
+    product, sign = torch.eye(4, dtype=torch.complex128).expand(len(signs), 4, 4), iter(signs.T)
+    for gate in gates:
+        if gate.name == "CNOT":
+            product = product[:, flipped[gate.wires[0], gate.wires[1]]]
+        else:
+            pauli = paulis[gate.name]
+            on_pair = torch.kron(pauli, one) if gate.wires == (0,) else torch.kron(one, pauli)
+            product = (torch.eye(4) + next(sign)[:, None, None] * on_pair) / 2 @ product
+    return product

@@ -1,0 +1,89 @@
+"""A layer of the circuit as few unitaries, each on two registers of neighbouring qubits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+
+import torch
+from jaxtyping import Complex, Float, Int
+from torch import Tensor
+
+from qmae.ansatz import Ansatz
+from qmae.simulation.blocks import block_unitaries, multiply
+
+
+# Compared by identity, as its tensor cannot be.
+@dataclass(frozen=True, eq=False)
+class Fusion:
+    """The blocks of a layer, multiplied into one unitary for every pair of registers.
+
+    Blocks on four different qubits commute. So all blocks between two registers can act together, in the order of the
+    pairs of registers, and those inside a register with them: the 28 blocks on 8 qubits become 6 unitaries on 4, and
+    a state of n qubits a tensor of fewer, longer indices.
+
+    Attributes:
+        qubits: of a register: 2 neighbours, or 1 where the number of all qubits is odd or 2.
+        pairs: the two registers of every unitary, in the order in which the unitaries act.
+        entries: where the entries of a unitary's factors lie in the flattened block matrices of a layer with a 0 and
+            a 1 put behind them; the first factor acts first, missing ones are identities.
+    """
+
+    qubits: int
+    pairs: tuple[tuple[int, int], ...]
+    entries: Int[Tensor, "factors pairs dim dim"]
+
+    @property
+    def levels(self) -> int:
+        """Basis states of a register."""
+        return 2**self.qubits
+
+    @property
+    def registers(self) -> int:
+        """Number of registers."""
+        return 1 + self.pairs[-1][1]
+
+    def unitaries(
+        self, angles: Float[Tensor, "blocks angles"], ansatz: Ansatz
+    ) -> Complex[Tensor, "layers pairs dim dim"]:
+        """Turn angles into the unitaries; the first register is the more significant part of an index."""
+        blocks = block_unitaries(angles, ansatz.block).view(ansatz.layers, -1)
+        constants = blocks.new_tensor([0, 1]).expand(ansatz.layers, 2)
+        factors = torch.cat([blocks, constants], dim=1)[:, self.entries.to(angles.device)]
+        return multiply(factors.movedim(1, 0))
+
+
+# A cached tensor must not become one of inference mode, whoever asks first.
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)
+def fuse(ansatz: Ansatz) -> Fusion:
+    """Deal the blocks of a layer out to the pairs of registers."""
+    size = 2 if ansatz.qubits % 2 == 0 and ansatz.qubits > 2 else 1
+    layer = ansatz.pairs[: len(ansatz.pairs) // ansatz.layers]
+    groups = {pair: [] for pair in combinations(range(ansatz.qubits // size), 2)}
+    for block, (a, b) in enumerate(layer):
+        first, second = a // size, b // size
+        # Inside a register: behind all that it shares with the register before it, and so before all that come later.
+        pair = (first, second) if first < second else (max(first - 1, 0), max(first, 1))
+        wires = [size * register + qubit for register in pair for qubit in range(size)]
+        groups[pair].append(_embedded_entries(block, (wires.index(a), wires.index(b)), len(wires), 16 * len(layer)))
+    identity = _identity_entries(4**size, 16 * len(layer))
+    depth = max(map(len, groups.values()))
+    padded = [torch.stack(group + [identity] * (depth - len(group))) for group in groups.values()]
+    return Fusion(size, tuple(groups), torch.stack(padded, dim=1))
+
+
+def _identity_entries(dim: int, zero: int) -> Int[Tensor, "dim dim"]:
+    """Where the entries of an identity lie: 1 comes behind 0."""
+    return torch.full((dim, dim), zero).fill_diagonal_(zero + 1)
+
+
+def _embedded_entries(block: int, pair: tuple[int, int], width: int, zero: int) -> Int[Tensor, "dim dim"]:
+    """Where the entries of a block's matrix lie when it acts on two of `width` qubits; elsewhere `zero`."""
+    index = torch.arange(2**width)
+    bit = [(index >> (width - 1 - wire)) & 1 for wire in range(width)]
+    local = 2 * bit[pair[0]] + bit[pair[1]]
+    others = torch.stack([bit[wire] << wire for wire in range(width) if wire not in pair] or [torch.zeros_like(index)])
+    same = (others[:, :, None] == others[:, None]).all(0)
+    return torch.where(same, 16 * block + 4 * local[:, None] + local, zero)
