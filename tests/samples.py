@@ -1,6 +1,9 @@
-"""Angles and states about which nothing is special."""
+"""Angles and states about which nothing is special, and a count of what is in memory."""
+
+import weakref
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from qmae.simulation import embed
 
@@ -12,3 +15,27 @@ def random_angles(ansatz, seed=0):
 
 def random_states(qubits, count=2, seed=1):
     return embed(torch.rand(count, 2**qubits, generator=torch.Generator().manual_seed(seed), dtype=torch.float64))
+
+
+class LiveTensors(TorchDispatchMode):
+    """The most memory in elements that large tensors took up at the same time, while this was active.
+
+    Args:
+        at_least: elements of a tensor that counts.
+    """
+
+    def __init__(self, at_least):
+        super().__init__()
+        self.at_least, self.live, self.peak = at_least, {}, 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, (tuple, list)) else [result]:
+            if isinstance(tensor, torch.Tensor):
+                storage = tensor.untyped_storage()
+                elements = storage.nbytes() // tensor.element_size()
+                if elements >= self.at_least and storage._cdata not in self.live:
+                    self.live[storage._cdata] = elements
+                    weakref.finalize(storage, self.live.pop, storage._cdata, None)
+        self.peak = max(self.peak, sum(self.live.values()))
+        return result

@@ -10,7 +10,7 @@ from paper_circuit import block, training_circuit
 from qmae import Ansatz
 from qmae.circuits import AllPairsBlocks, AutoencoderCircuit, RealAmplitudeEmbedding, TwoQubitBlock
 from qmae.errors import InputError
-from qmae.simulation import embed, encode, reset_fidelity, reset_readout, split_trash, unitary
+from qmae.simulation import DenseEncoder, build_encoder, embed
 from samples import random_angles, random_states
 
 
@@ -27,7 +27,8 @@ def test_template_equals_the_simulation(qubits, layers):
     angles = random_angles(ansatz)
     assert AllPairsBlocks.shape(layers, qubits) == tuple(angles.shape)
     matrix = qp.matrix(AllPairsBlocks, wire_order=range(qubits))(angles.numpy(), range(qubits))
-    np.testing.assert_allclose(matrix, unitary(angles, ansatz), atol=1e-12)
+    columns = DenseEncoder.build(angles, ansatz, ()).columns
+    np.testing.assert_allclose(matrix, columns.flatten(1).T, atol=1e-12)
 
 
 def test_template_takes_batches_torch_and_the_adjoint():
@@ -62,14 +63,13 @@ def test_weights_of_a_wrong_shape_are_refused():
 def test_every_circuit_gives_the_fidelity_and_the_reconstruction(overlap, reset, trash):
     ansatz = Ansatz(3)
     angles, (filled, original) = random_angles(ansatz), random_states(3)
-    v = split_trash(unitary(angles, ansatz), 3, trash)
-    encoded = encode(v, filled[None])
+    encoder = build_encoder(angles, ansatz, trash)
     circuit = AutoencoderCircuit(ansatz, trash, overlap, reset)
     device = qp.device("default.qubit", wires=circuit.num_wires + len(trash))
     found = qp.QNode(circuit.fidelity, device)(angles.numpy(), filled.numpy(), original.numpy())
-    assert found == pytest.approx(reset_fidelity(v, encoded, original[None]).item(), abs=1e-10)
+    assert found == pytest.approx(encoder.reset_fidelity(filled[None], original[None]).item(), abs=1e-10)
     pixels = qp.QNode(circuit.probabilities, device)(angles.numpy(), filled.numpy())
-    np.testing.assert_allclose(pixels, reset_readout(v, encoded)[0], atol=1e-10)
+    np.testing.assert_allclose(pixels, encoder.reset_readout(encoder.encode(filled[None]))[0], atol=1e-10)
 
 
 def test_the_papers_circuit_has_its_wires_and_its_value():
@@ -128,9 +128,8 @@ def test_a_preparation_has_the_right_number_of_amplitudes_of_norm_1():
 
 
 def simulated(circuit, angles, filled, original):
-    n = circuit.ansatz.qubits
-    v = split_trash(unitary(angles, circuit.ansatz), n, circuit.trash_wires)
-    return reset_fidelity(v, encode(v, filled[None]), original[None])[0]
+    encoder = build_encoder(angles, circuit.ansatz, circuit.trash_wires)
+    return encoder.reset_fidelity(filled[None], original[None])[0]
 
 
 @pytest.mark.parametrize("kinds", [("swap", "swap"), ("inverse", "swap")])

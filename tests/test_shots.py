@@ -39,13 +39,11 @@ def test_the_study_covers_both_overlaps_and_every_image(small_case, monkeypatch)
 def test_the_tokens_rule_is_exact_for_any_shift(small_case, shift):
     model, images, masks = (part.double() if hasattr(part, "double") else part for part in small_case)
     filled = (model.fill(images, masks)[0] + 0.2 * masks.hidden[0]).detach().requires_grad_()
-    v = model._encoder()
+    encoder = model._encoder()
 
     def fidelity(pixels):
-        from qmae.simulation import encode, reset_fidelity
-
         state, original = embed(pixels.flatten())[None], embed(images[0].flatten())[None]
-        return reset_fidelity(v, encode(v, state), original)[0]
+        return encoder.reset_fidelity(state, original)[0]
 
     (expected,) = torch.autograd.grad(fidelity(filled), filled)
     found = token_gradient(lambda pixels: fidelity(pixels).item(), filled.detach(), masks.hidden[0], shift=shift)

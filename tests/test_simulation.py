@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pennylane as qp
 import pytest
 import torch
@@ -10,7 +12,8 @@ from qmae.errors import InputError
 from qmae.images import load_images
 from qmae.masking import PatchMask
 from qmae.models import MaskedAutoencoder
-from qmae.simulation import embed, encode, read_out, reset_fidelity, reset_readout, split_trash, unitary
+from qmae.simulation import DenseEncoder, StateVectorEncoder, build_encoder, embed, read_out
+from samples import LiveTensors, random_angles, random_states
 
 
 def random_case(qubits, generator, layers=1, batch=3):
@@ -20,15 +23,14 @@ def random_case(qubits, generator, layers=1, batch=3):
     return angles, *embed(pixels)
 
 
-def fast_fidelity(angles, filled, originals, ansatz, trash=(0,)):
-    v = split_trash(unitary(angles, ansatz), ansatz.qubits, trash)
-    return reset_fidelity(v, encode(v, filled), originals)
+both_ways = pytest.mark.parametrize("kind", [DenseEncoder, StateVectorEncoder])
 
 
+@both_ways
 @pytest.mark.parametrize(
     ("qubits", "layers", "trash"), [(3, 1, (0,)), (4, 1, (0,)), (3, 2, (0,)), (3, 1, (2,)), (4, 1, (1, 3))]
 )
-def test_fidelity_and_gradients_equal_the_full_circuit(qubits, layers, trash, generator):
+def test_fidelity_and_gradients_equal_the_full_circuit(kind, qubits, layers, trash, generator):
     """Ancilla, fresh trash, input and reference, SWAP, adjoint, SWAP test, in PennyLane."""
     angles, filled, originals = random_case(qubits, generator, layers)
     circuit, wires = training_circuit(qubits, trash, layers)
@@ -37,7 +39,7 @@ def test_fidelity_and_gradients_equal_the_full_circuit(qubits, layers, trash, ge
     theirs_in = [angles.clone().requires_grad_(), filled.clone().requires_grad_()]
     theirs = torch.stack([node(theirs_in[0], *pair) for pair in zip(theirs_in[1], originals, strict=True)])
     ours_in = [angles.clone().requires_grad_(), filled.clone().requires_grad_()]
-    ours = fast_fidelity(*ours_in, originals, Ansatz(qubits, layers), trash)
+    ours = kind.build(ours_in[0], Ansatz(qubits, layers), trash).reset_fidelity(ours_in[1], originals)
 
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
     for mine, other in zip(
@@ -63,21 +65,23 @@ def test_fidelity_equals_the_papers_18_qubit_circuit_on_an_mnist_image(generator
     assert model.fidelity(image.double(), masks).item() == pytest.approx(theirs, abs=1e-10)
 
 
-def test_readout_and_trash_equal_measurements_of_the_circuit(generator):
+@both_ways
+def test_readout_and_trash_equal_measurements_of_the_circuit(kind, generator):
     angles, filled, _ = random_case(4, generator)
     node = qp.QNode(output_probabilities(4), qp.device("default.qubit", wires=5), interface="torch")
-    v = split_trash(unitary(angles, Ansatz(4)), 4, (0,))
-    encoded = encode(v, filled)
-    for ours, state, pixels in zip(reset_readout(v, encoded), encoded, filled, strict=True):
+    fast = kind.build(angles, Ansatz(4), (0,))
+    encoded = fast.encode(filled)
+    for ours, state, pixels in zip(fast.reset_readout(encoded), encoded, filled, strict=True):
         output, trash = node(angles, pixels)
         torch.testing.assert_close(ours, output, rtol=0, atol=1e-12)
         torch.testing.assert_close((state.abs() ** 2).sum(1), trash, rtol=0, atol=1e-12)
 
 
-@given(st.integers(2, 7), st.integers(1, 2), st.integers(0, 100))
-def test_fused_circuit_equals_its_blocks_one_by_one(qubits, layers, seed):
+@both_ways
+@given(qubits=st.integers(2, 7), layers=st.integers(1, 2), seed=st.integers(0, 100))
+def test_fused_circuit_equals_its_blocks_one_by_one(kind, qubits, layers, seed):
     ansatz = Ansatz(qubits, layers)
-    angles = torch.rand(ansatz.angle_shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * 6.28
+    angles, black = random_angles(ansatz, seed), torch.eye(2**qubits, dtype=torch.float64)[:1]
     device = qp.device("default.qubit", wires=qubits)
 
     @qp.qnode(device)
@@ -85,12 +89,61 @@ def test_fused_circuit_equals_its_blocks_one_by_one(qubits, layers, seed):
         encoder(angles.numpy(), range(qubits), layers)
         return qp.state()
 
-    torch.testing.assert_close(unitary(angles, ansatz)[:, 0], torch.as_tensor(state()), rtol=0, atol=1e-12)
+    ours = kind.build(angles, ansatz, ()).encode(black).flatten()
+    torch.testing.assert_close(ours, torch.as_tensor(state()), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("qubits", "layers", "trash"), [(7, 1, (6,)), (8, 1, (0,)), (8, 3, (2, 5)), (10, 2, (0, 1))])
+def test_both_ways_agree(qubits, layers, trash):
+    ansatz = Ansatz(qubits, layers)
+    angles, filled = random_angles(ansatz).requires_grad_(), random_states(qubits, 3).requires_grad_()
+    originals = random_states(qubits, 3, seed=2)
+    found = []
+    for kind in (DenseEncoder, StateVectorEncoder):
+        fast = kind.build(angles, ansatz, trash)
+        encoded = fast.encode(filled)
+        pixels, fidelity = fast.reset_readout(encoded), fast.reset_fidelity(filled, originals)
+        # A sum that weighs every image and pixel differently, so that no gradient cancels.
+        total = fidelity @ torch.arange(3.0).double() + (pixels.cumsum(1) ** 2).mean()
+        found.append([encoded, pixels, fidelity, *torch.autograd.grad(total, (angles, filled))])
+    for dense, vectors in zip(*found, strict=True):
+        torch.testing.assert_close(dense, vectors, rtol=0, atol=1e-10)
+
+
+@both_ways
+@pytest.mark.parametrize(("qubits", "layers"), [(3, 2), (4, 1)])
+def test_gradients_are_slopes(kind, qubits, layers):
+    ansatz = Ansatz(qubits, layers)
+    inputs = random_angles(ansatz).requires_grad_(), random_states(qubits).requires_grad_()
+
+    def outputs(angles, states):
+        fast = kind.build(angles, ansatz, (0,))
+        return fast.reset_fidelity(states, random_states(qubits, seed=2)), fast.reset_readout(fast.encode(states))
+
+    assert torch.autograd.gradcheck(outputs, inputs)
+
+
+def test_memory_of_state_vectors_does_not_grow_with_depth():
+    """Of live tensors as large as the batch of states, at any moment of a step."""
+    states, peaks = random_states(10, 16), []
+    for layers in (1, 4):
+        ansatz = Ansatz(10, layers)
+        fast = StateVectorEncoder.build(random_angles(ansatz), ansatz, (0,))
+        fast = replace(fast, unitaries=fast.unitaries.requires_grad_())
+        with LiveTensors(at_least=states.numel()) as live:
+            fast.reset_fidelity(states, states).sum().backward()
+        peaks.append(live.peak / states.numel())
+    assert peaks[0] == peaks[1] > 0
+
+
+def test_few_qubits_take_the_matrix_and_many_state_vectors():
+    for qubits, kind in ((8, DenseEncoder), (10, StateVectorEncoder)):
+        ansatz = Ansatz(qubits)
+        assert isinstance(build_encoder(random_angles(ansatz), ansatz, (0,)), kind)
 
 
 def test_v_is_unitary():
-    angles = torch.rand(28, 15, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 6.28
-    v = unitary(angles, Ansatz(8))
+    v = DenseEncoder.build(random_angles(Ansatz(8)), Ansatz(8), ()).columns.flatten(1)
     torch.testing.assert_close(v.mH @ v, torch.eye(256, dtype=v.dtype), rtol=0, atol=1e-12)
 
 

@@ -10,7 +10,7 @@ from qmae.errors import InputError
 from qmae.files import write_atomically
 from qmae.models import ModelConfig
 from qmae.runs import Run
-from qmae.simulation import fuse
+from qmae.simulation.fusion import fuse
 from qmae.training import COLUMNS, History, mean_fidelity
 
 PATCH = PatchMask(8, 0.25)

@@ -24,6 +24,7 @@ from qmae.masking import Masks
 from qmae.models import MaskedAutoencoder, embed_references
 from qmae.progress import Progress, silent
 from qmae.simulation import DenseEncoder, embed
+from qmae.simulation.encoders import split_trash
 
 Step = Callable[[], object]
 """One whole training step: loss, gradients, and Adam where the contestant has a model."""
@@ -128,9 +129,9 @@ def matrix_step(model: MaskedAutoencoder, images: Float[Tensor, "images size siz
 
     def loss() -> Tensor:
         v = qp.matrix(AllPairsBlocks, wire_order=range(n))(model.angles, range(n)).to(torch.complex64)
-        split = split_trash(v, n, model.config.trash_wires)
-        encoded = encode(split, embed(model.fill(images, masks).flatten(1)))
-        return 1 - reset_fidelity(split, encoded, embed_references(images)).mean()
+        encoder = DenseEncoder(split_trash(v.T, model.config.trash_wires))
+        states = embed(model.fill(images, masks).flatten(1))
+        return 1 - encoder.reset_fidelity(states, embed_references(images)).mean()
 
     return _adam_step(model, loss)
 
@@ -148,9 +149,9 @@ def broadcast_step(model: MaskedAutoencoder, images: Float[Tensor, "images size 
     def loss() -> Tensor:
         references = encoder(embed_references(images), model.angles)
         encoded = encoder(embed(model.fill(images, masks).flatten(1)), model.angles)
-        y, z = (split_trash(states.T, n, trash) for states in (encoded, references))
-        overlaps = (z[:1].conj() * y).sum(1)
-        return 1 - overlaps.abs().square().sum(0).mean()
+        y, z = (split_trash(states, trash) for states in (encoded, references))
+        overlaps = (z[:, :1].conj() * y).sum(2)
+        return 1 - overlaps.abs().square().sum(1).mean()
 
     return _adam_step(model, loss)
 
@@ -165,7 +166,7 @@ def paper_step(model: MaskedAutoencoder, images: Float[Tensor, "images size size
 
 
 def _adam_step(model: MaskedAutoencoder, loss: Callable[[], Tensor]) -> Step:
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
 
     def step() -> None:
         optimizer.zero_grad()

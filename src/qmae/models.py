@@ -259,11 +259,10 @@ def embed_references(images: Float[Tensor, "batch size size"]) -> Float[Tensor, 
     Raises:
         InputError: an image is all black, or holds NaN or infinity; it is named by its index.
     """
-    references = embed(images.flatten(1))
-    # Of NaN and infinity nothing is left that has norm 1, so the good images are asked for rather than the bad.
-    usable = references.square().sum(1) > 0.5
+    norms = torch.linalg.vector_norm(images.flatten(1), dim=1)
+    usable = norms.isfinite() & (norms > 0)
     if not usable.all():
         index = int((~usable).nonzero()[0])
         why = "is all black" if images[index].isfinite().all() else "holds NaN or infinity"
         raise InputError(f"image {index} {why}: it has no direction to embed as a quantum state; leave it out")
-    return references
+    return images.flatten(1) / norms[:, None]

@@ -9,7 +9,7 @@ is the expectation value of the SWAP test (Eq. 8) after the trash is replaced by
 only the part of V |reference> with trash |0> can overlap with the decoder's input.
 
 `blocks` turns angles into two-qubit matrices, `fusion` those into few unitaries on four qubits, and `encoders`
-applies these to images: up to 10 qubits as one dense matrix V, which is the same for the whole batch, beyond that
+applies these to images: up to 8 qubits as one dense matrix V, which is the same for the whole batch, beyond that
 one after the other to state vectors.
 
 Bit order: qubit 0 is the most significant bit of an index.
@@ -37,8 +37,8 @@ __all__ = [
     "read_out",
 ]
 
-DENSE_QUBITS = 10
-"""Up to this many qubits V is built as a matrix."""
+DENSE_QUBITS = 8
+"""Up to this many qubits V is built as a matrix; `qmae benchmark --qubits` shows what it costs beyond."""
 
 
 def build_encoder(angles: Float[Tensor, "blocks angles"], ansatz: Ansatz, trash_wires: tuple[int, ...]) -> Encoder:

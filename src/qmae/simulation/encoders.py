@@ -36,20 +36,14 @@ class Encoder(ABC):
         Returns:
             F, the expectation value of the SWAP test's ancilla (Eq. 8).
         """
-        overlaps = trash_overlaps(self.encode(states), self.keep(references))
+        encoded = self.encode(states)
+        overlaps = torch.linalg.vecdot(self.keep(references)[:, None].expand_as(encoded), encoded)
         return (overlaps.real**2 + overlaps.imag**2).sum(-1)
 
     def reset_readout(self, encoded: Complex[Tensor, "batch trash latent"]) -> Float[Tensor, "batch dim"]:
         """Probability of every basis state in the decoder's output after the reset, diag rho (Eq. 6)."""
         branches = self.decode(encoded.flatten(0, 1)).unflatten(0, encoded.shape[:2])
         return (branches.real**2 + branches.imag**2).sum(1)
-
-
-def trash_overlaps(
-    encoded: Complex[Tensor, "batch trash latent"], kept: Complex[Tensor, "batch latent"]
-) -> Complex[Tensor, "batch trash"]:
-    """<kept| encoded_k> for every state k of the trash."""
-    return torch.linalg.vecdot(kept[:, None].expand_as(encoded), encoded)
 
 
 def split_trash(

@@ -32,7 +32,7 @@ class Fusion:
 
     qubits: int
     pairs: tuple[tuple[int, int], ...]
-    entries: Int[Tensor, "factors pairs dim dim"]
+    entries: Int[Tensor, "factors pairs fused fused"]
 
     @property
     def levels(self) -> int:
@@ -46,7 +46,7 @@ class Fusion:
 
     def unitaries(
         self, angles: Float[Tensor, "blocks angles"], ansatz: Ansatz
-    ) -> Complex[Tensor, "layers pairs dim dim"]:
+    ) -> Complex[Tensor, "layers pairs fused fused"]:
         """Turn angles into the unitaries; the first register is the more significant part of an index."""
         blocks = block_unitaries(angles, ansatz.block).view(ansatz.layers, -1)
         constants = blocks.new_tensor([0, 1]).expand(ansatz.layers, 2)

@@ -25,7 +25,7 @@ class StateVectorEncoder(Encoder):
         trash_wires: the qubits that are reset.
     """
 
-    unitaries: Complex[Tensor, "unitaries dim dim"]
+    unitaries: Complex[Tensor, "unitaries fused fused"]
     pairs: tuple[tuple[int, int], ...]
     levels: tuple[int, ...]
     trash_wires: tuple[int, ...]
@@ -56,7 +56,7 @@ class StateVectorEncoder(Encoder):
     def _run(
         self,
         states: Complex[Tensor, "batch dim"],
-        unitaries: Complex[Tensor, "unitaries dim dim"],
+        unitaries: Complex[Tensor, "unitaries fused fused"],
         pairs: tuple[tuple[int, int], ...],
     ) -> Complex[Tensor, "batch dim"]:
         # The batch goes last, so that whichever registers are moved, long runs of memory stay together.
@@ -74,7 +74,7 @@ class _Evolution(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        unitaries: Complex[Tensor, "unitaries dim dim"],
+        unitaries: Complex[Tensor, "unitaries fused fused"],
         states: Complex[Tensor, "*registers batch"],
         pairs: tuple[tuple[int, int], ...],
     ) -> Complex[Tensor, "*registers batch"]:
