@@ -1,23 +1,30 @@
+import sys
 from copy import deepcopy
 
 import pytest
 import torch
 
-from qmae.benchmark import FLOOR, OURS, broadcast_step, matrix_step, paper_step, run, training_step
+from qmae.benchmark import FLOOR, OURS, PAPER, Cost, compare, slope, training_step
+from qmae.errors import InputError
+from qmae.figures import scaling
+from qmae.peers import PEERS, check_installed, paper_step
 
 
 def gradients(model):
     return [parameter.grad for parameter in model.parameters()]
 
 
-@pytest.mark.parametrize("contestant", [matrix_step, broadcast_step])
-def test_contestants_do_the_same_work(small_case, contestant):
+@pytest.mark.parametrize("contestant", PEERS)
+@pytest.mark.parametrize("preset", ["qmae", "qae"])
+def test_contestants_do_the_same_work(small_case, contestant, preset):
     model, images, masks = small_case
+    model = type(model).from_preset(preset, patch=masks.patch, seed=1)
     peer = deepcopy(model)
     training_step(model, images, masks)()
-    contestant(peer, images, masks)()
+    PEERS[contestant](peer, images, masks)()
     for one, other in zip(gradients(model), gradients(peer), strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+        assert one.abs().max() > 1e-3
 
 
 def test_the_papers_way_has_the_same_gradient_of_the_angles(small_case):
@@ -28,10 +35,25 @@ def test_the_papers_way_has_the_same_gradient_of_the_angles(small_case):
 
 
 def test_every_contestant_is_timed(small_case):
-    timings = list(run(*small_case, peers=True))
-    assert [timing.contestant for timing in timings][:2] == [FLOOR, OURS]
-    assert len(timings) == 5
+    timings = list(compare(*small_case, peers=["pyqtorch, V", "pyqtorch, states"]))
+    assert [timing.contestant for timing in timings] == [FLOOR, OURS, "pyqtorch, V", "pyqtorch, states", PAPER]
     for timing in timings:
         assert timing.seconds > 0
         assert timing.per_image == timing.seconds / timing.images
     assert timings[-1].images == 1
+
+
+def test_missing_simulators_are_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyqtorch", None)
+    monkeypatch.setattr("qmae.peers.find_spec", sys.modules.get)
+    with pytest.raises(InputError, match=r"pyqtorch.* not installed: .*qmae\[peers\]"):
+        check_installed()
+
+
+def test_scaling_is_drawn_and_its_slope_is_an_exponent():
+    found = [Cost(n, layers, 4, 0.001 * layers * 2 ** (1.5 * n), 2**20 * n) for layers in (1, 2) for n in (4, 6)]
+    assert slope(*found[:2]) == pytest.approx(1.5)
+    times, memory = scaling(found).axes
+    assert [line.get_label() for line in times.lines] == ["1 layer", "2 layers", "slope 1"]
+    assert list(memory.lines[1].get_xdata()) == [16, 64]
+    assert list(memory.lines[1].get_ydata()) == [4, 6]

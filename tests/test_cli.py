@@ -380,11 +380,32 @@ def test_shots_measures_and_trains(command, run_folder, tmp_path, monkeypatch):
 
 
 def test_benchmark_prints_and_keeps_ratios(command, tmp_path):
-    code, printed, _ = command("benchmark", "--size", 4, "--batch-size", 8, "--json", tmp_path / "times.json")
+    code, printed, _ = command("benchmark", "--batch-size", 8, "--json", tmp_path / "times.json")
     assert code == 0
-    assert "4 qubits, layers 1, batch 8" in printed
+    assert "batch 8" in printed
     assert re.search(r"qmae .* ms a step of 8 .* images/s .* x bare matrix products", printed)
-    assert len(json.loads((tmp_path / "times.json").read_text())["timings"]) == 2
+    assert len(json.loads((tmp_path / "times.json").read_text())["measurements"]) == 2
+
+
+def test_benchmark_measures_other_sizes_and_draws_them(command, tmp_path):
+    out = tmp_path / "scaling.png"
+    code, printed, _ = command("benchmark", "--qubits", 6, "--qubits", 4, "--batch-size", 2, "--figure", out)
+    assert code == 0
+    assert re.search(r"4 +4 x 4 .*\n6 +8 x 8 +1 +[\d.]+ +-?[\d.]+ +\d+ MiB", printed)
+    assert out.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--qubits", 7], "--qubits must be even"),
+        (["--qubits", 8, "--peers"], "leave --qubits out"),
+        (["--layers", 1, "--layers", 2], "need --qubits"),
+        (["--figure", "x.png"], "need --qubits"),
+    ],
+)
+def test_benchmarks_that_mean_nothing_are_refused(command, options, why):
+    assert_refused(command("benchmark", *options), why)
 
 
 def test_version(command):

@@ -6,9 +6,10 @@ templates both read it from here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, count
 from typing import Literal
 
 from qmae.errors import InputError
@@ -85,6 +86,18 @@ class Ansatz:
     def pairs(self) -> tuple[tuple[int, int], ...]:
         """The pair of qubits of every block, in the order in which the blocks act."""
         return tuple(combinations(range(self.qubits), 2)) * self.layers
+
+    def gates(self) -> Iterator[tuple[str, tuple[int, ...], int | None]]:
+        """Every gate of the circuit in the order in which they act.
+
+        Yields:
+            Its name, its qubits, and which of the flattened angles it turns by, None for a CNOT.
+        """
+        angle = count()
+        for pair in self.pairs:
+            for gate in self.block:
+                qubits = tuple(pair[wire] for wire in gate.wires)
+                yield gate.name, qubits, None if gate.name == "CNOT" else next(angle)
 
     @property
     def angle_shape(self) -> tuple[int, int]:

@@ -1,33 +1,30 @@
-"""How long a training step takes, beside the matrix products it cannot do without and beside PennyLane."""
-
-# PennyLane's own annotations promise less than its objects keep.
-# pyright: reportCallIssue=false, reportArgumentType=false
+"""How long a training step takes: beside the matrix products it cannot do without, other simulators, more qubits."""
 
 from __future__ import annotations
 
+import math
+import multiprocessing
 import os
 import platform
+import re
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from copy import deepcopy
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-import pennylane as qp
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from qmae.circuits import AllPairsBlocks, AutoencoderCircuit
-from qmae.devices import States, Target
-from qmae.masking import Masks
-from qmae.models import MaskedAutoencoder, embed_references
+from qmae.images import resize
+from qmae.masking import Masks, PatchMask
+from qmae.models import MaskedAutoencoder
+from qmae.peers import PEERS, Step, adam_step, paper_step
 from qmae.progress import Progress, silent
-from qmae.simulation import DenseEncoder, embed
-from qmae.simulation.encoders import split_trash
 
-Step = Callable[[], object]
-"""One whole training step: loss, gradients, and Adam where the contestant has a model."""
+FLOOR, OURS, PAPER = "bare matrix products", "qmae", "PennyLane lightning.qubit, 2n + 2 qubits, adjoint"
+WARM_UP, REPETITIONS, PEER_REPETITIONS = 20, 200, 5
 
 
 @dataclass(frozen=True)
@@ -52,57 +49,100 @@ class Timing:
         return self.seconds / self.images
 
 
-FLOOR, OURS = "bare matrix products", "qmae"
+@dataclass(frozen=True)
+class Cost:
+    """What a training step costs, measured in a process of its own.
+
+    Attributes:
+        qubits: of the encoder.
+        layers: of the ansatz.
+        images: images of a step.
+        seconds: median over the repetitions, after one step of warm-up.
+        peak_bytes: how much more memory the process had at its peak than before it made the model; None where the
+            system does not tell (it is Linux that does).
+    """
+
+    qubits: int
+    layers: int
+    images: int
+    seconds: float
+    peak_bytes: int | None
+
+    @property
+    def per_image(self) -> float:
+        """Seconds per image."""
+        return self.seconds / self.images
 
 
-def run(
+def slope(smaller: Cost, larger: Cost) -> float:
+    """How time per image grows with the number of pixels: the exponent between two measurements."""
+    return math.log2(larger.per_image / smaller.per_image) / (larger.qubits - smaller.qubits)
+
+
+def compare(
     model: MaskedAutoencoder,
-    images: Float[Tensor, "images size size"],
+    images: Float[Tensor, "batch size size"],
     masks: Masks,
     *,
-    peers: bool,
+    peers: Sequence[str] = (),
     progress: Progress = silent,
 ) -> Iterator[Timing]:
     """Time one training step of the same images under the same masks by every contestant, in single precision.
 
+    The model's step and its matrix products take turns, so that both see the same machine.
+
     Args:
-        model: changed by the steps.
+        model: changed by the steps; on the device where it is timed.
         images: the originals of one step.
         masks: one per image.
-        peers: whether PennyLane's ways are timed, which takes a minute or so.
+        peers: those of `qmae.peers.PEERS` that are timed as well, and then the paper's way; on the CPU.
         progress: told of every repetition.
     """
-    contestants = [
-        (FLOOR, len(images), 100, matrix_products(model, len(images))),
-        (OURS, len(images), 100, training_step(model, images, masks)),
-    ]
+    steps = {FLOOR: matrix_products(model, len(images)), OURS: training_step(model, images, masks)}
+    clock = _cuda_seconds if model.angles.is_cuda else _seconds
+    yield from _time(steps, len(images), REPETITIONS, WARM_UP, progress, clock)
+    for name in peers:
+        yield from _time({name: PEERS[name](model, images, masks)}, len(images), PEER_REPETITIONS, 1, progress)
     if peers:
-        contestants += [
-            ("PennyLane, V built once by qp.matrix", len(images), 5, matrix_step(model, images, masks)),
-            ("PennyLane default.qubit, broadcast states", len(images), 3, broadcast_step(model, images, masks)),
-            ("PennyLane lightning.qubit, 18 qubits, adjoint", 1, 3, paper_step(model, images[:1], masks[:1])),
-        ]
-    for name, count, repetitions, step in contestants:
-        with progress(f"timing {name}", repetitions) as advance:
-            for _ in range(max(1, repetitions // 5)):
-                step()
-            times = []
-            for _ in range(repetitions):
-                started = time.perf_counter()
-                step()
-                times.append(time.perf_counter() - started)
+        yield from _time({PAPER: paper_step(model, images[:1], masks[:1])}, 1, PEER_REPETITIONS, 1, progress)
+
+
+def costs(
+    qubits: Sequence[int],
+    layers: Sequence[int],
+    images: Float[Tensor, "batch size size"],
+    *,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Iterator[Cost]:
+    """Measure training steps of QMAE for images of other sizes, each in a fresh process.
+
+    Args:
+        qubits: even numbers n; the images get 2^(n/2) pixels a side.
+        layers: numbers of layers; all of them for every number of qubits.
+        images: the originals of one step, in any size.
+        seed: for angles and masks.
+        progress: told of every measurement.
+    """
+    with progress("training steps", len(qubits) * len(layers)) as advance:
+        for size in [2 ** (n // 2) for n in qubits]:
+            for depth in layers:
+                # A forked process would start with the memory of this one.
+                with multiprocessing.get_context("spawn").Pool(1) as pool:
+                    yield pool.apply(_cost, (resize(images, size), depth, seed, torch.get_num_threads()))
                 advance(1)
-        yield Timing(name, count, statistics.median(times), repetitions)
 
 
-def machine() -> str:
+def machine(device: torch.device | str = "cpu") -> str:
     """What it ran on."""
+    if torch.device(device).type == "cuda":
+        return f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
     return f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}"
 
 
-def training_step(model: MaskedAutoencoder, images: Float[Tensor, "images size size"], masks: Masks) -> Step:
+def training_step(model: MaskedAutoencoder, images: Float[Tensor, "batch size size"], masks: Masks) -> Step:
     """The step as `train` does it, without the bookkeeping."""
-    return _adam_step(model, lambda: model(images, masks).mean())
+    return adam_step(model, lambda: model(images, masks).mean().backward())
 
 
 def matrix_products(model: MaskedAutoencoder, count: int) -> Step:
@@ -110,67 +150,72 @@ def matrix_products(model: MaskedAutoencoder, count: int) -> Step:
 
     Then the same again for the gradient of V; that of the token is not among them.
     """
-    dim = 2**model.config.qubits
+    dim, device = 2**model.config.qubits, model.angles.device
     kept = 2 * dim >> len(model.config.trash_wires)
-    rows, states = torch.randn(2 * dim, dim), torch.randn(count, dim)
-    outgoing = torch.randn(count, 2 * dim)
+    columns, states = torch.randn(dim, 2 * dim, device=device), torch.randn(count, dim, device=device)
+    outgoing = torch.randn(count, 2 * dim, device=device)
 
     return lambda: (
-        states @ rows.T,
-        states @ rows[:kept].T,
-        outgoing.T @ states,
-        outgoing[:, :kept].T @ states,
+        states @ columns,
+        states @ columns[:, :kept],
+        states.T @ outgoing,
+        states.T @ outgoing[:, :kept],
     )
 
 
-def matrix_step(model: MaskedAutoencoder, images: Float[Tensor, "images size size"], masks: Masks) -> Step:
-    """V by PennyLane's own matrix of the template, then as here."""
-    n = model.config.qubits
-
-    def loss() -> Tensor:
-        v = qp.matrix(AllPairsBlocks, wire_order=range(n))(model.angles, range(n)).to(torch.complex64)
-        encoder = DenseEncoder(split_trash(v.T, model.config.trash_wires))
-        states = embed(model.fill(images, masks).flatten(1))
-        return 1 - encoder.reset_fidelity(states, embed_references(images)).mean()
-
-    return _adam_step(model, loss)
+def _seconds(step: Step) -> float:
+    started = time.perf_counter()
+    step()
+    return time.perf_counter() - started
 
 
-def broadcast_step(model: MaskedAutoencoder, images: Float[Tensor, "images size size"], masks: Masks) -> Step:
-    """The reduced problem on `default.qubit`: the batch of states through the gates, by backpropagation."""
-    n, trash = model.config.qubits, model.config.trash_wires
-
-    @qp.qnode(qp.device("default.qubit", wires=n), interface="torch", diff_method="backprop")
-    def encoder(states: Tensor, angles: Tensor) -> object:
-        qp.StatePrep(states, wires=range(n))
-        AllPairsBlocks(angles, wires=range(n))
-        return qp.state()
-
-    def loss() -> Tensor:
-        references = encoder(embed_references(images), model.angles)
-        encoded = encoder(embed(model.fill(images, masks).flatten(1)), model.angles)
-        y, z = (split_trash(states, trash) for states in (encoded, references))
-        overlaps = (z[:, :1].conj() * y).sum(2)
-        return 1 - overlaps.abs().square().sum(1).mean()
-
-    return _adam_step(model, loss)
+def _cuda_seconds(step: Step) -> float:
+    """By the device's own events: the host runs ahead of it."""
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    start.record()
+    step()
+    end.record()
+    torch.cuda.synchronize()
+    return start.elapsed_time(end) / 1e3
 
 
-def paper_step(model: MaskedAutoencoder, images: Float[Tensor, "images size size"], masks: Masks) -> Step:
-    """The paper's way: the circuit of 18 qubits on `lightning.qubit`, one image, adjoint gradient of the angles."""
-    states = States.of(deepcopy(model), images, masks)
-    circuit = AutoencoderCircuit(model.config.ansatz, model.config.trash_wires)
-    gradient = qp.grad(Target(circuit).node(circuit.fidelity, diff_method="adjoint"), argnums=0)
-    angles = qp.numpy.array(states.angles, requires_grad=True)
-    return lambda: gradient(angles, states.filled[0], states.originals[0])
+def _time(
+    steps: dict[str, Step],
+    images: int,
+    repetitions: int,
+    warm_up: int,
+    progress: Progress,
+    clock: Callable[[Step], float] = _seconds,
+) -> Iterator[Timing]:
+    """Median time of steps that take turns."""
+    for _ in range(warm_up):
+        for step in steps.values():
+            step()
+    times = {name: [] for name in steps}
+    with progress(f"timing {', '.join(steps)}", repetitions) as advance:
+        for _ in range(repetitions):
+            for name, step in steps.items():
+                times[name].append(clock(step))
+            advance(1)
+    for name, measured in times.items():
+        yield Timing(name, images, statistics.median(measured), repetitions)
 
 
-def _adam_step(model: MaskedAutoencoder, loss: Callable[[], Tensor]) -> Step:
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+def _cost(images: Float[Tensor, "batch size size"], layers: int, seed: int, threads: int) -> Cost:
+    torch.set_num_threads(threads)
+    before = _memory("VmRSS")
+    patch = PatchMask(images.shape[1], 0.25)
+    model = MaskedAutoencoder.from_preset("qmae", patch=patch, seed=seed, layers=layers)
+    masks = patch.sample(len(images), generator=torch.Generator().manual_seed(seed))
+    step = training_step(model, images, masks)
+    (timing,) = _time({OURS: step}, len(images), 5, 1, silent)
+    peak = _memory("VmHWM")
+    used = None if before is None or peak is None else peak - before
+    return Cost(model.config.qubits, layers, len(images), timing.seconds, used)
 
-    def step() -> None:
-        optimizer.zero_grad()
-        loss().backward()
-        optimizer.step()
 
-    return step
+def _memory(name: str) -> int | None:
+    """Memory of this process in bytes, now (`VmRSS`) or at its peak (`VmHWM`)."""
+    status = Path("/proc/self/status")
+    found = re.search(rf"{name}:\s+(\d+) kB", status.read_text()) if status.exists() else None
+    return int(found[1]) * 1024 if found else None

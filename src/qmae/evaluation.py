@@ -22,7 +22,7 @@ from qmae.files import write_atomically
 from qmae.images import load_images
 from qmae.masking import Masks, PatchMask
 from qmae.metrics import cosine_similarity, structural_similarity
-from qmae.models import MaskedAutoencoder, embed_references
+from qmae.models import MaskedAutoencoder, embed_references, in_batches
 from qmae.progress import Progress, silent
 from qmae.settings import Placement, Readout, Split
 from qmae.simulation import read_out
@@ -95,7 +95,6 @@ def complete(
     masks: Masks,
     *,
     device: torch.device | str = "cpu",
-    batch_size: int = 1_000,
 ) -> Outputs:
     """Let a model or a baseline complete masked images, in batches.
 
@@ -105,9 +104,8 @@ def complete(
     embed_references(images)
     quantum = subject.to(device) if isinstance(subject, MaskedAutoencoder) else None
     fidelities, probabilities, populations = [], [], []
-    for start in range(0, len(images), batch_size):
-        part = slice(start, start + batch_size)
-        batch = images[part].to(device), masks[part].to(device)
+    for part, hidden in in_batches(images, masks):
+        batch = part.to(device), hidden.to(device)
         fidelities.append(subject.fidelity(*batch))
         probabilities.append(subject.probabilities(*batch))
         if quantum:

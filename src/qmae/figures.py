@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from typing import Literal
 
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from qmae.benchmark import Cost
 from qmae.experiments import Pictures
 from qmae.training import History
 
@@ -54,6 +56,29 @@ def training_loss(histories: dict[str, History], floor: float) -> Figure:
     axes.margins(x=0)
     axes.legend(fontsize="small", ncols=2)
     axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def scaling(costs: Sequence[Cost]) -> Figure:
+    """Time per image and peak memory of a training step over the number of pixels, a line per number of layers."""
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    times, memory = figure.subplots(1, 2)
+    for layers in sorted({cost.layers for cost in costs}):
+        row = [cost for cost in costs if cost.layers == layers]
+        pixels, label = [2**cost.qubits for cost in row], f"{layers} layer{'s' if layers > 1 else ''}"
+        times.loglog(pixels, [cost.per_image * 1e3 for cost in row], "o-", lw=1, ms=4, label=label)
+        memory.loglog(pixels, [(cost.peak_bytes or math.nan) / 2**20 for cost in row], "o-", lw=1, ms=4, label=label)
+    pixels = sorted({2**cost.qubits for cost in costs})
+    ideal = costs[0].per_image * 1e3 * pixels[-1] / pixels[0]
+    times.loglog([pixels[0], pixels[-1]], [costs[0].per_image * 1e3, ideal], "k:", lw=1, label="slope 1")
+    times.set(ylabel="ms an image")
+    memory.set(ylabel="peak memory above the imports, MiB")
+    for axes in (times, memory):
+        axes.set_xscale("log", base=2)
+        axes.set(xlabel="pixels of an image, 2^qubits")
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    times.legend(fontsize="small")
     return figure
 
 

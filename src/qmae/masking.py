@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import get_args
 
 import torch
@@ -84,6 +84,7 @@ class PatchMask:
             raise InputError(f"no mask position {position}: this patch has positions 0 to {len(self.corners) - 1}")
         return Masks(self, torch.full((count,), position))
 
+    @lru_cache(maxsize=16)  # noqa: B019 - a patch is a small constant, and the same index serves every step
     def token_index(self, token_shape: tuple[int, int]) -> Int[Tensor, "positions size size"]:
         """Say which pixel of a token lies under every pixel of the image, for every position.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -251,6 +252,20 @@ class MaskedAutoencoder(nn.Module):
 
     def _states(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch dim"]:
         return embed(self.fill(images, masks).flatten(1))
+
+
+BATCH_PIXELS = 2**19
+"""Pixels of a batch where the caller leaves its size open: 2,048 images of 16 x 16, and memory that stays bounded."""
+
+
+def in_batches(
+    images: Float[Tensor, "images size size"], masks: Masks
+) -> Iterator[tuple[Float[Tensor, "batch size size"], Masks]]:
+    """Split images and their masks into parts of at most `BATCH_PIXELS`, of one image at the least."""
+    count = max(1, BATCH_PIXELS // images[0].numel())
+    for start in range(0, len(images), count):
+        part = slice(start, start + count)
+        yield images[part], masks[part]
 
 
 def embed_references(images: Float[Tensor, "batch size size"]) -> Float[Tensor, "batch dim"]:

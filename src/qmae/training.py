@@ -17,7 +17,7 @@ from torch import Tensor
 from qmae.errors import InputError
 from qmae.files import write_atomically
 from qmae.masking import Masks
-from qmae.models import WEIGHTS, MaskedAutoencoder, embed_references
+from qmae.models import WEIGHTS, MaskedAutoencoder, embed_references, in_batches
 from qmae.progress import Progress, silent
 from qmae.settings import TrainingConfig
 
@@ -134,13 +134,9 @@ def mean_fidelity(
     model: MaskedAutoencoder,
     images: Float[Tensor, "images size size"],
     masks: Masks,
-    *,
-    batch_size: int = 2_000,
 ) -> float:
     """Mean fidelity over many images."""
-    batches = zip(images.split(batch_size), masks.position.split(batch_size), strict=True)
-    total = sum(model.fidelity(part, Masks(masks.patch, position)).sum().item() for part, position in batches)
-    return total / len(images)
+    return sum(model.fidelity(*batch).sum().item() for batch in in_batches(images, masks)) / len(images)
 
 
 class _TrainingState:

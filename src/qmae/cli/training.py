@@ -228,50 +228,6 @@ def reconstruct(
     console.print(f"Masked, reconstructed and original, side by side: {folder / 'overview.png'}")
 
 
-@app.command()
-def benchmark(
-    peers: Annotated[bool, typer.Option("--peers", help="PennyLane's ways as well, about a minute.")] = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images per step.")] = TrainingConfig.batch_size,
-    size: Annotated[int, typer.Option(help="Pixels a side, a power of two.")] = 16,
-    layers: Annotated[int, typer.Option(min=1, help="Sweeps of the ansatz over all pairs of qubits.")] = 1,
-    threads: Annotated[int, typer.Option(min=1, help="Of torch.")] = 2,
-    as_json: Annotated[Path | None, typer.Option("--json", help="Keep the timings in this file.")] = None,
-    seed: SeedOption = 0,
-) -> None:
-    """Time a training step of QMAE beside the matrix products it needs, in one run on the same images and masks.
-
-    Example: `qmae benchmark --peers --batch-size 1024`
-    """
-    import torch
-
-    from qmae.benchmark import FLOOR, OURS, machine, run
-    from qmae.files import new_file, write_atomically
-    from qmae.images import load_images
-    from qmae.masking import PatchMask
-    from qmae.models import MaskedAutoencoder
-
-    if as_json:
-        new_file(as_json)
-    torch.set_num_threads(threads)
-    patch = PatchMask(size, 0.25)
-    model = MaskedAutoencoder.from_preset("qmae", patch=patch, seed=seed, layers=layers)
-    images = load_images("mnist", split="train", size=size)[0][:batch_size]
-    masks = patch.sample(len(images), generator=torch.Generator().manual_seed(seed))
-    console.print(f"{machine()}; {model.config.qubits} qubits, layers {layers}, batch {len(images)}", highlight=False)
-    timings = {}
-    for timing in run(model, images, masks, peers=peers, progress=show_progress):
-        timings[timing.contestant] = timing
-        base = timings[FLOOR if timing.contestant in (FLOOR, OURS) else OURS]
-        console.print(
-            f"{timing.contestant:46} {timing.seconds * 1e3:10.2f} ms a step of {timing.images:<5}"
-            f"{1 / timing.per_image:12,.1f} images/s{timing.per_image / base.per_image:12,.1f} x {base.contestant}",
-            highlight=False,
-        )
-    if as_json:
-        content = {"machine": machine(), "timings": [vars(timing) for timing in timings.values()]}
-        write_atomically(as_json, json.dumps(content, indent=2) + "\n")
-
-
 @app.command("train-classifier")
 def train_classifier(
     out: Annotated[Path, typer.Option(help="File for the weights.")] = Path("classifier.safetensors"),

@@ -29,29 +29,27 @@ def block_unitaries(angles: Float[Tensor, "blocks angles"], block: tuple[Gate, .
     Returns:
         One matrix per row of `angles`; its index is 2 (bit of a) + (bit of b).
     """
-    signs, constants = _segments(block)
-    half_angles = angles.unflatten(1, (len(constants), -1)).movedim(1, 0) / 2
-    sums = half_angles @ signs.to(angles).T
-    phases = torch.cat([sums.cos(), sums.sin()], dim=-1)
-    entries = phases @ torch.view_as_real(constants).flatten(2).to(angles)
+    half_signs, constants = _segments(block, angles.dtype, angles.device)
+    sums = angles.unflatten(1, (len(constants), -1)).transpose(0, 1) @ half_signs
+    entries = torch.cat([sums.cos(), sums.sin()], dim=-1) @ constants
     return multiply(torch.view_as_complex(entries.unflatten(-1, (4, 4, 2))))
 
 
-def multiply(factors: Complex[Tensor, "factors *batch dim dim"]) -> Complex[Tensor, "*batch dim dim"]:
+def multiply(factors: Complex[Tensor, "factors batch dim dim"]) -> Complex[Tensor, "batch dim dim"]:
     """Multiply matrices in the order in which they act, F[-1] ... F[1] F[0]."""
-    return reduce(lambda product, factor: factor @ product, factors.unbind())
+    return reduce(lambda product, factor: torch.bmm(factor, product), factors.unbind())
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 @torch.inference_mode(False)
 def _segments(
-    block: tuple[Gate, ...],
-) -> tuple[Float[Tensor, "terms rotations"], Complex[Tensor, "segments waves 4 4"]]:
+    block: tuple[Gate, ...], dtype: torch.dtype, device: torch.device
+) -> tuple[Float[Tensor, "rotations terms"], Float[Tensor, "segments waves parts"]]:
     """Cut a block into segments of equally many rotations.
 
     Returns:
-        The signs with which the half angles are added up in every term; and for every segment the matrices that the
-        cosines of these sums multiply, then those that the sines multiply.
+        Half of the signs with which the angles are added up in every term; and for every segment the matrices that
+        the cosines of these sums multiply, then those that the sines multiply, as real and imaginary parts in turn.
     """
     starts = [index for index, gate in enumerate(block) if gate.name != "CNOT"]
     rotations = max(size for size in range(1, SEGMENT + 1) if len(starts) % size == 0)
@@ -59,7 +57,8 @@ def _segments(
     signs = torch.cartesian_prod(*[torch.tensor([1.0, -1.0], dtype=torch.float64)] * rotations).view(-1, rotations)
     constants = torch.stack([_terms(block[first:last], signs) for first, last in pairwise(cuts)])
     # exp(-i s) M = cos(s) M + sin(s) (-i M)
-    return signs, torch.cat([constants, -1j * constants], dim=1)
+    waves = torch.view_as_real(torch.cat([constants, -1j * constants], dim=1)).flatten(2)
+    return signs.T.to(device, dtype) / 2, waves.to(device, dtype)
 
 
 def _terms(gates: tuple[Gate, ...], signs: Float[Tensor, "terms rotations"]) -> Complex[Tensor, "terms 4 4"]:

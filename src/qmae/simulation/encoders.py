@@ -38,12 +38,12 @@ class Encoder(ABC):
         """
         encoded = self.encode(states)
         overlaps = torch.linalg.vecdot(self.keep(references)[:, None].expand_as(encoded), encoded)
-        return (overlaps.real**2 + overlaps.imag**2).sum(-1)
+        return torch.view_as_real(overlaps).square().sum((1, 2))
 
     def reset_readout(self, encoded: Complex[Tensor, "batch trash latent"]) -> Float[Tensor, "batch dim"]:
         """Probability of every basis state in the decoder's output after the reset, diag rho (Eq. 6)."""
         branches = self.decode(encoded.flatten(0, 1)).unflatten(0, encoded.shape[:2])
-        return (branches.real**2 + branches.imag**2).sum(1)
+        return torch.view_as_real(branches).square().sum((1, 3))
 
 
 def split_trash(

@@ -50,8 +50,8 @@ class Fusion:
         """Turn angles into the unitaries; the first register is the more significant part of an index."""
         blocks = block_unitaries(angles, ansatz.block).view(ansatz.layers, -1)
         constants = blocks.new_tensor([0, 1]).expand(ansatz.layers, 2)
-        factors = torch.cat([blocks, constants], dim=1)[:, self.entries.to(angles.device)]
-        return multiply(factors.movedim(1, 0))
+        factors = torch.cat([blocks, constants], dim=1)[:, self.entries.to(angles.device)].transpose(0, 1)
+        return multiply(factors.flatten(1, 2)).unflatten(0, (ansatz.layers, -1))
 
 
 # A cached tensor must not become one of inference mode, whoever asks first.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import get_args
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from qmae.errors import InputError
 from qmae.settings import Readout
@@ -14,8 +14,7 @@ from qmae.settings import Readout
 
 def embed(pixels: Float[Tensor, "*batch pixels"]) -> Float[Tensor, "*batch pixels"]:
     """Amplitude embedding (Eq. 2): divide by the Euclidean norm. An all-zero row has no direction and stays zero."""
-    norm = torch.linalg.vector_norm(pixels, dim=-1, keepdim=True)
-    return pixels / torch.where(norm > 0, norm, 1)
+    return normalize(pixels, dim=-1)
 
 
 def read_out(probabilities: Float[Tensor, "*shape"], readout: Readout) -> Float[Tensor, "*shape"]:

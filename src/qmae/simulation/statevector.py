@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from qmae.ansatz import Ansatz
 from qmae.simulation.encoders import Encoder, join_trash, split_trash
@@ -86,7 +87,8 @@ class _Evolution(torch.autograd.Function):
         return states
 
     @staticmethod
-    def backward(ctx: Any, gradient: Complex[Tensor, "*registers batch"]) -> tuple[Tensor, Tensor, None]:
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         unitaries, states = ctx.saved_tensors
         both = torch.stack([states, gradient])
         gradients = torch.empty_like(unitaries)
