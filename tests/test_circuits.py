@@ -63,7 +63,7 @@ def test_weights_of_a_wrong_shape_are_refused():
 def test_every_circuit_gives_the_fidelity_and_the_reconstruction(overlap, reset, trash):
     ansatz = Ansatz(3)
     angles, (filled, original) = random_angles(ansatz), random_states(3)
-    encoder = build_encoder(angles, ansatz, trash)
+    encoder = build_encoder(angles, ansatz, trash, states=1)
     circuit = AutoencoderCircuit(ansatz, trash, overlap, reset)
     device = qp.device("default.qubit", wires=circuit.num_wires + len(trash))
     found = qp.QNode(circuit.fidelity, device)(angles.numpy(), filled.numpy(), original.numpy())
@@ -128,7 +128,7 @@ def test_a_preparation_has_the_right_number_of_amplitudes_of_norm_1():
 
 
 def simulated(circuit, angles, filled, original):
-    encoder = build_encoder(angles, circuit.ansatz, circuit.trash_wires)
+    encoder = build_encoder(angles, circuit.ansatz, circuit.trash_wires, states=1)
     return encoder.reset_fidelity(filled[None], original[None])[0]
 
 

@@ -136,10 +136,18 @@ def test_memory_of_state_vectors_does_not_grow_with_depth():
     assert peaks[0] == peaks[1] > 0
 
 
-def test_few_qubits_take_the_matrix_and_many_state_vectors():
-    for qubits, kind in ((8, DenseEncoder), (10, StateVectorEncoder)):
-        ansatz = Ansatz(qubits)
-        assert isinstance(build_encoder(random_angles(ansatz), ansatz, (0,)), kind)
+@pytest.mark.parametrize(
+    ("qubits", "layers", "states", "kind"),
+    [
+        (8, 1, 16, DenseEncoder),
+        (8, 1, 15, StateVectorEncoder),
+        (8, 4, 256, DenseEncoder),
+        (12, 1, 256, StateVectorEncoder),
+    ],
+)
+def test_a_matrix_for_many_states_of_few_qubits(qubits, layers, states, kind):
+    ansatz = Ansatz(qubits, layers)
+    assert isinstance(build_encoder(random_angles(ansatz), ansatz, (0,), states=states), kind)
 
 
 def test_v_is_unitary():

@@ -68,9 +68,10 @@ def scaling(costs: Sequence[Cost]) -> Figure:
         pixels, label = [2**cost.qubits for cost in row], f"{layers} layer{'s' if layers > 1 else ''}"
         times.loglog(pixels, [cost.per_image * 1e3 for cost in row], "o-", lw=1, ms=4, label=label)
         memory.loglog(pixels, [(cost.peak_bytes or math.nan) / 2**20 for cost in row], "o-", lw=1, ms=4, label=label)
-    pixels = sorted({2**cost.qubits for cost in costs})
-    ideal = costs[0].per_image * 1e3 * pixels[-1] / pixels[0]
-    times.loglog([pixels[0], pixels[-1]], [costs[0].per_image * 1e3, ideal], "k:", lw=1, label="slope 1")
+    smallest, largest = (choose(costs, key=lambda cost: cost.qubits) for choose in (min, max))
+    span = 2 ** (largest.qubits - smallest.qubits)
+    heights = [largest.per_image * 1e3 / span, largest.per_image * 1e3]
+    times.loglog([2**smallest.qubits, 2**largest.qubits], heights, "k:", lw=1, label="slope 1")
     times.set(ylabel="ms an image")
     memory.set(ylabel="peak memory above the imports, MiB")
     for axes in (times, memory):

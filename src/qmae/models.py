@@ -177,7 +177,7 @@ class MaskedAutoencoder(nn.Module):
 
     def encode(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Encoded:
         """Run the encoder on the masked images (Eq. 4)."""
-        return Encoded(self._encoder().encode(self._states(images, masks)))
+        return Encoded(self._encoder(images).encode(self._states(images, masks)))
 
     def fidelity(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
         """Fidelity <ref| rho |ref> of the decoder's output with the unmasked image (Eq. 8), differentiable.
@@ -192,14 +192,14 @@ class MaskedAutoencoder(nn.Module):
         Raises:
             InputError: an original is all black or holds NaN, so that there is no state to compare with.
         """
-        return self._encoder().reset_fidelity(self._states(images, masks), embed_references(images))
+        return self._encoder(images).reset_fidelity(self._states(images, masks), embed_references(images))
 
     def probabilities(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """Probability of every pixel's basis state in the decoder's output, diag rho (Eq. 6).
 
         Each image sums to 1, or to 0 where nothing was left to embed.
         """
-        encoder = self._encoder()
+        encoder = self._encoder(images)
         return encoder.reset_readout(encoder.encode(self._states(images, masks))).view_as(images)
 
     def reconstruct(
@@ -247,8 +247,8 @@ class MaskedAutoencoder(nn.Module):
             raise InputError(f"{folder} holds no model that can be read ({error}): give the folder of a run") from error
         return model
 
-    def _encoder(self) -> Encoder:
-        return build_encoder(self.angles, self.config.ansatz, self.config.trash_wires)
+    def _encoder(self, images: Float[Tensor, "batch size size"]) -> Encoder:
+        return build_encoder(self.angles, self.config.ansatz, self.config.trash_wires, states=len(images))
 
     def _states(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch dim"]:
         return embed(self.fill(images, masks).flatten(1))

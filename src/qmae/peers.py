@@ -16,6 +16,7 @@ from copy import deepcopy
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
@@ -229,18 +230,33 @@ def _tensorcircuit_encoder(ansatz: Ansatz) -> Any:
     return lambda angles, states: batch(unitaries(angles), states.astype(jnp.complex64))
 
 
-def paper_step(model: MaskedAutoencoder, images: Float[Tensor, "batch size size"], masks: Masks) -> Step:
+def adjoint_step(model: MaskedAutoencoder, images: Float[Tensor, "batch size size"], masks: Masks) -> Step:
     """The paper's way: the circuit of 2n + 2 qubits on `lightning.qubit`, one image, adjoint gradient of the angles."""
     import pennylane as qp
 
+    node, (angles, filled, original) = _paper_circuit("lightning.qubit", "adjoint", model, images, masks)
+    gradient, angles = qp.grad(node, argnums=0), qp.numpy.array(angles, requires_grad=True)
+    return lambda: gradient(angles, filled, original)
+
+
+def backprop_step(model: MaskedAutoencoder, images: Float[Tensor, "batch size size"], masks: Masks) -> Step:
+    """The same circuit on `default.qubit`, by backpropagation; 11 GiB for 18 qubits."""
+    node, (angles, filled, original) = _paper_circuit("default.qubit", "backprop", model, images, masks)
+    angles = torch.tensor(angles, requires_grad=True)
+    return lambda: torch.autograd.grad(node(angles, filled, original), angles)[0]
+
+
+def _paper_circuit(
+    device: str, method: str, model: MaskedAutoencoder, images: Float[Tensor, "batch size size"], masks: Masks
+) -> tuple[Any, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The fidelity of the paper's circuit, and angles, masked and original state of the first image."""
     from qmae.circuits import AutoencoderCircuit
     from qmae.devices import States, Target
 
     states = States.of(deepcopy(model), images[:1], masks[:1])
     circuit = AutoencoderCircuit(model.config.ansatz, model.config.trash_wires)
-    gradient = qp.grad(Target(circuit).node(circuit.fidelity, diff_method="adjoint"), argnums=0)
-    angles = qp.numpy.array(states.angles, requires_grad=True)
-    return lambda: gradient(angles, states.filled[0], states.originals[0])
+    node = Target(circuit, device).node(circuit.fidelity, diff_method=method)
+    return node, (states.angles, states.filled[0], states.originals[0])
 
 
 def _states(simulator: Callable[[MaskedAutoencoder], Simulate]) -> Build:
@@ -262,6 +278,15 @@ PEERS: dict[str, Build] = {
     "PennyLane default.qubit, states": _states(pennylane_states),
 }
 """What makes a contestant's step of a model, images and masks."""
+
+PAPER: dict[str, Build] = {
+    "PennyLane lightning.qubit, 2n + 2 qubits, adjoint": adjoint_step,
+    "PennyLane default.qubit, 2n + 2 qubits, backprop": backprop_step,
+}
+"""The paper's circuit, an image at a time."""
+
+BACKPROP_MEMORY = 12 * 2**30
+"""Free memory in bytes without which the last of them is left out."""
 
 PACKAGES = ("tensorcircuit", "jax", "deepquantum", "pyqtorch")
 """What they need beside PennyLane: the extra `qmae[peers]`."""

@@ -8,9 +8,9 @@ their indices split into (trash k, latent l),
 is the expectation value of the SWAP test (Eq. 8) after the trash is replaced by |0> and V^dagger applied:
 only the part of V |reference> with trash |0> can overlap with the decoder's input.
 
-`blocks` turns angles into two-qubit matrices, `fusion` those into few unitaries on four qubits, and `encoders`
-applies these to images: up to 8 qubits as one dense matrix V, which is the same for the whole batch, beyond that
-one after the other to state vectors.
+`blocks` turns angles into two-qubit matrices, `fusion` those into few unitaries on four qubits, and an encoder
+applies these to images: as one dense matrix V, the same for the whole batch, where the qubits are few and the images
+many; otherwise one after the other to state vectors.
 
 Bit order: qubit 0 is the most significant bit of an index.
 """
@@ -37,20 +37,23 @@ __all__ = [
     "read_out",
 ]
 
-DENSE_QUBITS = 8
-"""Up to this many qubits V is built as a matrix; `qmae benchmark --qubits` shows what it costs beyond."""
+BREAK_EVEN = 2**12
+"""A matrix pays for `layers` 4^n / `BREAK_EVEN` states and more, found by timing: 16 images of 16 x 16 a layer."""
 
 
-def build_encoder(angles: Float[Tensor, "blocks angles"], ansatz: Ansatz, trash_wires: tuple[int, ...]) -> Encoder:
-    """Turn angles into the encoder that is fastest for their number of qubits.
+def build_encoder(
+    angles: Float[Tensor, "blocks angles"], ansatz: Ansatz, trash_wires: tuple[int, ...], *, states: int
+) -> Encoder:
+    """Turn angles into the encoder that is fastest for so many states.
 
     Args:
         angles: rotation angles in radians, of `ansatz.angle_shape`.
         ansatz: the circuit.
         trash_wires: the qubits that are reset.
+        states: how many it is going to be applied to.
 
     Returns:
         The encoder, of the precision of `angles`, differentiable.
     """
-    kind = DenseEncoder if ansatz.qubits <= DENSE_QUBITS else StateVectorEncoder
-    return kind.build(angles, ansatz, trash_wires)
+    dense = states * BREAK_EVEN >= ansatz.layers * 4**ansatz.qubits
+    return (DenseEncoder if dense else StateVectorEncoder).build(angles, ansatz, trash_wires)
