@@ -85,3 +85,36 @@ def test_other_bad_masks_are_refused():
         PatchMask(placement="corner")
     with pytest.raises(InputError, match="no mask position 4: this patch has positions 0 to 3"):
         PatchMask().at(4, 1)
+
+
+@pytest.mark.parametrize(("ratio", "patches"), [(0.25, 4), (0.5, 8), (0.75, 12)])
+def test_several_patches_hide_their_share_each_somewhere_else(ratio, patches, generator):
+    patch = PatchMask(16, ratio, patches=patches)
+    assert patch.shape == (4, 4)
+    masks = patch.sample(2000, generator=generator)
+    assert masks.position.shape == (2000, patches)
+    assert (masks.hidden.flatten(1).sum(1) == ratio * 256).all()
+    blocks = masks.hidden.view(2000, 4, 4, 4, 4).transpose(2, 3).flatten(1, 2).flatten(2)
+    assert (blocks.all(2) | ~blocks.any(2)).all()
+    # 5 standard deviations of a binomial(2000, ratio)
+    assert (blocks.any(2).sum(0) - 2000 * ratio).abs().max() < 5 * (2000 * ratio * (1 - ratio)) ** 0.5
+    assert torch.equal(masks[:3].hidden, masks.hidden[:3])
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"ratio": 0.75}, "ratio 0.75 is no supported patch"),
+        ({"ratio": 0.5, "patches": 3}, "3 patches = 0.166667 is no supported patch"),
+        ({"ratio": 0.25, "patches": 4, "placement": "anywhere"}, "4 patches cannot be placed anywhere"),
+        ({"patches": 0}, "0 patches cannot be placed"),
+    ],
+)
+def test_patches_that_do_not_fit_are_refused(settings, why):
+    with pytest.raises(InputError, match=why):
+        PatchMask(16, **settings)
+
+
+def test_several_patches_have_no_single_position():
+    with pytest.raises(InputError, match="where 4 patches lie"):
+        PatchMask(16, 0.25, patches=4).at(0, 1)

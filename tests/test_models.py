@@ -155,3 +155,12 @@ def test_bad_settings_are_refused():
             ModelConfig(trash_wires=trash)
     with pytest.raises(InputError, match="1 layer at least"):
         MaskedAutoencoder.from_preset("qae", layers=0)
+
+
+def test_one_token_fills_several_holes():
+    patch = PatchMask(16, 0.5, patches=8)
+    model = MaskedAutoencoder.from_preset("qmae", patch=patch)
+    model.token.data = torch.arange(16.0).view(4, 4)
+    images = torch.zeros(5, 16, 16)
+    masks = patch.sample(5, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(model.fill(images, masks), model.token.data.repeat(4, 4) * masks.hidden)

@@ -1,4 +1,4 @@
-"""Masks: which patch of an image is hidden. The same seeded masks serve every model and baseline."""
+"""Masks: which patches of an image are hidden. The same seeded masks serve every model and baseline."""
 
 from __future__ import annotations
 
@@ -18,37 +18,43 @@ from qmae.settings import Placement
 
 @dataclass(frozen=True)
 class PatchMask:
-    """One rectangular patch that is hidden from the model, at a place drawn uniformly.
+    """Rectangular patches that are hidden from the model, one as in the paper or several, at places drawn uniformly.
 
     Attributes:
         image_size: pixels a side, a power of two.
-        ratio: hidden share of the pixels, 1/2, 1/4, 1/8, ...; the patch is as square as a power of two
-            allows, and wide rather than high: at 16 pixels 50% is 8 x 16, 25% 8 x 8, 12.5% 4 x 8.
+        ratio: hidden share of the pixels. That of one patch must be 1/2, 1/4, 1/8, ...; it is as square as a power
+            of two allows, and wide rather than high: at 16 pixels 50% is 8 x 16, 25% 8 x 8, 12.5% 4 x 8.
         placement: `"grid"` or `"anywhere"`.
+        patches: how many patches make up the hidden share, all different, on a grid where there are several; 12 at a
+            ratio of 0.75 are 12 of the 16 patches of 4 x 4 pixels.
 
     Raises:
-        InputError: a size, ratio or placement that is not supported.
+        InputError: a size, ratio, placement or number of patches that is not supported.
     """
 
     image_size: int = 16
     ratio: float = 0.25
     placement: Placement = "grid"
+    patches: int = 1
 
     def __post_init__(self) -> None:
         check_size(self.image_size)
         if self.placement not in get_args(Placement):
             raise InputError(f"no placement {self.placement!r}: choose one of {', '.join(get_args(Placement))}")
-        halvings = -math.log2(self.ratio) if 0 < self.ratio < 1 else 0.0
+        if self.patches < 1 or (self.patches > 1 and self.placement != "grid"):
+            raise InputError(f"{self.patches} patches cannot be placed {self.placement}: take 1, or several on a grid")
+        halvings = -math.log2(self.ratio / self.patches) if 0 < self.ratio < 1 else 0.0
         if halvings < 1 or not halvings.is_integer() or halvings > 2 * math.log2(self.image_size):
+            share = "ratio" if self.patches == 1 else f"ratio / {self.patches} patches ="
             raise InputError(
-                f"mask ratio {self.ratio:g} is no supported patch: choose 0.5, 0.25, 0.125 or a smaller power of 1/2 "
-                f"that leaves at least one of {self.image_size} x {self.image_size} pixels"
+                f"mask {share} {self.ratio / self.patches:g} is no supported patch: choose 0.5, 0.25, 0.125 or a "
+                f"smaller power of 1/2 that leaves at least one of {self.image_size} x {self.image_size} pixels"
             )
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Height and width of the patch in pixels."""
-        halvings = round(-math.log2(self.ratio))
+        """Height and width of a patch in pixels."""
+        halvings = round(-math.log2(self.ratio / self.patches))
         return self.image_size >> (halvings + 1) // 2, self.image_size >> halvings // 2
 
     @cached_property
@@ -63,7 +69,7 @@ class PatchMask:
 
     @cached_property
     def holes(self) -> Bool[Tensor, "positions size size"]:
-        """True where the patch hides the image, for every position."""
+        """True where a patch hides the image, for every position."""
         pixel = torch.arange(self.image_size)
         (top, left), (height, width) = self.corners.T[..., None], self.shape
         rows = (pixel >= top) & (pixel < top + height)
@@ -71,15 +77,20 @@ class PatchMask:
         return rows[:, :, None] & columns[:, None, :]
 
     def sample(self, count: int, *, generator: torch.Generator) -> Masks:
-        """Draw one position for each of `count` images, uniformly."""
-        return Masks(self, torch.randint(len(self.corners), (count,), generator=generator))
+        """Draw the positions for each of `count` images, uniformly."""
+        if self.patches == 1:
+            return Masks(self, torch.randint(len(self.corners), (count,), generator=generator))
+        order = torch.rand(count, len(self.corners), generator=generator).argsort(1)
+        return Masks(self, order[:, : self.patches].sort(1).values)
 
     def at(self, position: int, count: int) -> Masks:
         """The same position for all of `count` images.
 
         Raises:
-            InputError: no such position.
+            InputError: no such position, or several patches, for which a position is not one number.
         """
+        if self.patches > 1:
+            raise InputError(f"a position does not say where {self.patches} patches lie: draw them by a seed")
         if not 0 <= position < len(self.corners):
             raise InputError(f"no mask position {position}: this patch has positions 0 to {len(self.corners) - 1}")
         return Masks(self, torch.full((count,), position))
@@ -110,16 +121,18 @@ class Masks:
 
     Attributes:
         patch: the kind of patch.
-        position: which of the patch's positions is hidden in each image, Int [batch].
+        position: which of the patch's positions is hidden in each image, Int [batch]; with several patches
+            Int [batch, patches], ascending.
     """
 
     patch: PatchMask
-    position: Int[Tensor, " batch"]
+    position: Int[Tensor, "batch *patches"]
 
     @cached_property
     def hidden(self) -> Bool[Tensor, "batch size size"]:
         """True where a pixel is hidden."""
-        return self.patch.holes.to(self.position.device)[self.position]
+        holes = self.patch.holes.to(self.position.device)[self.position]
+        return holes if self.position.ndim == 1 else holes.any(1)
 
     def __len__(self) -> int:
         return len(self.position)

@@ -173,7 +173,9 @@ class MaskedAutoencoder(nn.Module):
             return hide(images, masks)
         index = masks.patch.token_index(self.config.patch.shape).to(self.token.device)
         patches = self.token.flatten()[index]
-        return torch.where(masks.hidden, patches.index_select(0, masks.position), images)
+        # On a grid the tiles lie alike for all positions, and only there can be several patches: the first will do.
+        first = masks.position if masks.position.ndim == 1 else masks.position[:, 0]
+        return torch.where(masks.hidden, patches.index_select(0, first), images)
 
     def encode(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Encoded:
         """Run the encoder on the masked images (Eq. 4)."""
