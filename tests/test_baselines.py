@@ -1,7 +1,9 @@
 import pytest
 import torch
+from sklearn.linear_model import Ridge as SklearnRidge
+from sklearn.neighbors import KNeighborsRegressor
 
-from qmae.baselines import MeanPatch, Nothing, Original
+from qmae.baselines import Baseline, MeanPatch, NearestNeighbours, Nothing, Original, Ridge
 from qmae.images import load_images
 from qmae.masking import Masks, PatchMask, hide
 from qmae.metrics import cosine_similarity
@@ -27,9 +29,34 @@ def test_mean_patch_by_hand():
     torch.testing.assert_close(filled, torch.tensor([[[0.4, 0.3], [0.4, 0.4]]]))
 
 
-def test_with_the_true_image_in_the_hole_fidelity_is_one(images):
-    masks = PatchMask().sample(1, generator=torch.Generator().manual_seed(0))
-    assert MeanPatch(images[:1]).fidelity(images[:1], masks).item() == pytest.approx(1, abs=1e-6)
+class Oracle(Baseline):
+    name = "oracle"
+
+    def __init__(self, originals):
+        self.originals = originals
+
+    def fill(self, visible, masks):
+        return torch.where(masks.hidden, self.originals, visible)
+
+
+@pytest.mark.parametrize("patch", [PatchMask(), PatchMask(16, 0.5, "anywhere"), PatchMask(16, 0.75, patches=12)])
+def test_with_the_true_image_in_the_hole_fidelity_is_one(images, patch):
+    masks = patch.sample(len(images), generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(Oracle(images).fidelity(images, masks), torch.ones(len(images)))
+
+
+@pytest.mark.parametrize("patch", [PatchMask(), PatchMask(16, 0.125, "anywhere"), PatchMask(16, 0.5, patches=8)])
+def test_ridge_and_neighbours_are_those_of_scikit_learn(images, patch):
+    train, test = images[:150], images[150:156]
+    masks = patch.sample(len(test), generator=torch.Generator().manual_seed(0))
+    ours = [model.fill(hide(test, masks), masks) for model in (Ridge(train, 1e-2), NearestNeighbours(train, 5))]
+    for index, hole in enumerate(masks.hidden):
+        seen, wanted = train[:, ~hole].double().numpy(), train[:, hole].double().numpy()
+        ridge = SklearnRidge(alpha=1e-2 * len(train)).fit(seen, wanted)
+        for found, theirs in zip(ours, (ridge, KNeighborsRegressor(5).fit(seen, wanted)), strict=True):
+            filled = torch.as_tensor(theirs.predict(test[index, ~hole][None].double().numpy())[0])
+            torch.testing.assert_close(found[index, hole].double(), filled, atol=1e-5, rtol=0)
+            assert torch.equal(found[index, ~hole], test[index, ~hole])
 
 
 def test_the_original_is_the_ceiling(images):
@@ -48,6 +75,6 @@ def test_fidelity_of_a_pure_state_is_the_square_of_the_cosine_of_its_amplitudes(
 
 def test_baselines_never_see_what_is_hidden(images):
     masks = PatchMask().sample(len(images), generator=torch.Generator().manual_seed(0))
-    for baseline in (Nothing(), MeanPatch(images)):
+    for baseline in (Nothing(), MeanPatch(images), Ridge(images[100:]), NearestNeighbours(images[100:])):
         seen = baseline.probabilities(hide(images, masks), masks)
         assert torch.equal(baseline.probabilities(images, masks), seen)

@@ -1,11 +1,20 @@
 import numpy as np
 import pytest
 import torch
+from skimage.metrics import peak_signal_noise_ratio as skimage_psnr
 from skimage.metrics import structural_similarity as skimage_ssim
 
 from qmae.errors import InputError
 from qmae.images import load_images
-from qmae.metrics import cosine_similarity, scale_to_maximum, structural_similarity
+from qmae.metrics import (
+    composite,
+    cosine_similarity,
+    hole_error,
+    hole_fidelity,
+    peak_signal_to_noise,
+    scale_to_maximum,
+    structural_similarity,
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +58,33 @@ def test_an_image_is_like_itself_and_black_is_like_nothing(pairs):
 def test_scaling_leaves_black_black():
     images = torch.tensor([[[0.2, 0.4]], [[0.0, 0.0]]])
     assert scale_to_maximum(images).tolist() == [[[0.5, 1.0]], [[0.0, 0.0]]]
+
+
+RIGHT = torch.tensor([[[False, True], [False, True]]])
+"""The right column of a 2 x 2 image is hidden."""
+
+
+def test_metrics_of_the_hole_by_hand():
+    original = torch.tensor([[[4.0, 3.0], [1.0, 4.0]]])
+    found = torch.tensor([[[1.0, 0.0], [0.0, 2.0]]])
+    # inside: (0, 2) beside (3, 4), cosine 0.8; to the maximum: (0, 1) beside (3/4, 1)
+    assert hole_fidelity(found, original, RIGHT).item() == pytest.approx(0.64)
+    assert hole_error(found, original, RIGHT).item() == pytest.approx(0.75**2 / 2)
+    assert hole_fidelity(original * 0.5, original, RIGHT).item() == pytest.approx(1)
+    assert hole_fidelity(found * 0, original, RIGHT).item() == 0
+    black = torch.where(RIGHT, 0, original)
+    assert hole_fidelity(found, black, RIGHT).isnan().all()
+
+
+def test_the_composite_keeps_what_is_visible_and_scales_the_rest_to_it():
+    original = torch.tensor([[[4.0, 3.0], [2.0, 4.0]]])
+    found = torch.tensor([[[2.0, 5.0], [1.0, 1.0]]])  # half the visible pixels
+    torch.testing.assert_close(composite(found, original, RIGHT), torch.tensor([[[4.0, 10.0], [2.0, 2.0]]]))
+    unseen = torch.where(RIGHT, found, 0)
+    torch.testing.assert_close(composite(unseen, original, RIGHT), torch.where(RIGHT, 0, original))
+
+
+def test_psnr_is_that_of_scikit_image_on_scaled_images(pairs):
+    for value, image, original in zip(peak_signal_to_noise(*pairs), *pairs, strict=True):
+        scaled = [(picture / picture.max()).numpy() for picture in (original, image)]
+        assert value.item() == pytest.approx(skimage_psnr(*scaled, data_range=1.0), abs=1e-4)

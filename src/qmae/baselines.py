@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from qmae.masking import Masks, hide
@@ -83,6 +83,69 @@ class MeanPatch(Baseline):
     def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """Put the mean image's pixels into the hole."""
         return torch.where(masks.hidden, self.mean.to(visible), visible)
+
+
+class Ridge(Baseline):
+    """Fill the hole by ridge regression from the visible pixels, whatever the mask.
+
+    With mean m and covariance C of the training images, the hidden pixels h of an image with visible pixels v are
+    m_h + C_hv (C_vv + penalty)^-1 (v - m_v): ridge regression with a free intercept, and the conditional mean of a
+    normal distribution. So one covariance serves all masks. (Hoerl and Kennard 1970.)
+
+    Args:
+        images: the training images.
+        penalty: added to the variance of every visible pixel, in units of squared pixel values: the weight of
+            scikit-learn's `Ridge` over the number of images.
+    """
+
+    name = "ridge"
+
+    def __init__(self, images: Float[Tensor, "images size size"], penalty: float = 1e-4) -> None:
+        pixels = images.flatten(1).double()
+        self.mean, self.covariance = pixels.mean(0), torch.cov(pixels.T, correction=0)
+        self.penalty = penalty
+        self.parameter_count = self.mean.numel() + pixels.shape[1] * (pixels.shape[1] + 1) // 2
+
+    def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        """Solve once for every mask that occurs."""
+        pixels, hidden = visible.flatten(1).cpu(), masks.hidden.flatten(1).cpu()
+        filled = pixels.clone()
+        kinds, kind = hidden.unique(dim=0, return_inverse=True)
+        for index, hole in enumerate(kinds):
+            rows = (kind == index).nonzero()[:, 0]
+            known = pixels[rows][:, ~hole].double() - self.mean[~hole]
+            weights = self._weights(hole)
+            filled[rows[:, None], hole.nonzero()[:, 0]] = (self.mean[hole] + known @ weights).to(pixels)
+        return filled.view_as(visible).to(visible)
+
+    def _weights(self, hole: Bool[Tensor, " pixels"]) -> Float[Tensor, "visible hidden"]:
+        of_visible = self.covariance[~hole][:, ~hole]
+        of_visible.diagonal().add_(self.penalty)
+        return torch.cholesky_solve(self.covariance[~hole][:, hole], torch.linalg.cholesky(of_visible))
+
+
+class NearestNeighbours(Baseline):
+    """Fill the hole with the mean of the training images that are closest in the visible pixels.
+
+    Args:
+        images: the training images.
+        neighbours: how many.
+    """
+
+    name = "knn"
+
+    def __init__(self, images: Float[Tensor, "images size size"], neighbours: int = 5) -> None:
+        self.images, self.neighbours = images.flatten(1), neighbours
+        self.parameter_count = images.numel()
+
+    def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        """Look at every training image, through the same hole."""
+        pixels, hidden = visible.flatten(1), masks.hidden.flatten(1)
+        # The visible pixels' own norm is the same for all candidates.
+        candidates = self.images.to(visible)
+        distance = (~hidden).to(pixels) @ candidates.T**2 - 2 * pixels @ candidates.T
+        nearest = distance.topk(self.neighbours, dim=1, largest=False).indices
+        return torch.where(hidden, candidates[nearest].mean(1), pixels).view_as(visible)
 
 
 Subject = MaskedAutoencoder | Yardstick

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,15 +14,24 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from qmae.baselines import Subject
+from qmae.bootstrap import bootstrap_interval
+from qmae.classical import ClassicalModel
 from qmae.classifier import load_classifier, predict
 from qmae.files import write_atomically
 from qmae.images import load_images
 from qmae.masking import Masks, PatchMask
-from qmae.metrics import cosine_similarity, structural_similarity
+from qmae.metrics import (
+    composite,
+    cosine_similarity,
+    hole_error,
+    hole_fidelity,
+    peak_signal_to_noise,
+    structural_similarity,
+)
 from qmae.models import MaskedAutoencoder, embed_references, in_batches
 from qmae.progress import Progress, silent
 from qmae.settings import Placement, Readout, Split
@@ -48,6 +58,15 @@ class Row:
         cosine_similarity: with the original pixels.
         ssim: with the originals, both scaled to their maximum.
         accuracy: of the classifier on the reconstructions; None without labels or classifier.
+        patches: how many patches make up the hidden share.
+        fidelity_interval: of the mean fidelity, 95%, by bootstrap over the images.
+        psnr: in dB, both images scaled to their maximum; None where reconstructions are without error.
+        hole_fidelity: squared cosine inside the hole alone, over the images that are not black there.
+        hole_error: mean squared error inside the hole alone, both images scaled to their maximum.
+        composite_fidelity: of the *composite*, the visible pixels kept and the hole alone taken from the model;
+            None for the readout `probability`, as also the next.
+        composite_accuracy: of the classifier on the composite.
+        accuracy_by_class: of the classifier on the reconstructions, by label.
         trash_population: P(|0>) of the trash qubits; None for a baseline.
         images: how many were evaluated.
         train_seconds: time the training took; None for a baseline.
@@ -68,6 +87,14 @@ class Row:
     cosine_similarity: float
     ssim: float
     accuracy: float | None
+    patches: int
+    fidelity_interval: tuple[float, float]
+    psnr: float | None
+    hole_fidelity: float
+    hole_error: float
+    composite_fidelity: float | None
+    composite_accuracy: float | None
+    accuracy_by_class: dict[int, float] | None
     trash_population: float | None
     images: int
     train_seconds: float | None
@@ -102,7 +129,9 @@ def complete(
         InputError: an original is all black or holds NaN; it is named by its index.
     """
     embed_references(images)
-    quantum = subject.to(device) if isinstance(subject, MaskedAutoencoder) else None
+    if isinstance(subject, nn.Module):
+        subject.to(device)
+    quantum = subject if isinstance(subject, MaskedAutoencoder) else None
     fidelities, probabilities, populations = [], [], []
     for part, hidden in in_batches(images, masks):
         batch = part.to(device), hidden.to(device)
@@ -170,12 +199,21 @@ class TestSet:
 
     def accuracy(self, images: Float[Tensor, "images size size"]) -> float | None:
         """Share of the images that the classifier gives their label; None if there is nobody to judge."""
+        right = self.judge(images)
+        return None if right is None else right.float().mean().item()
+
+    def judge(self, images: Float[Tensor, "images size size"]) -> Bool[Tensor, " known"] | None:
+        """Whether the classifier gives the images their label, where it is known; None if there is nobody to judge."""
         known = self.labels >= 0
         if self.classifier is None or not known.any():
             return None
         with self.progress("classifying", int(known.sum())) as advance:
             predicted = predict(self.classifier.to(self.device), images[known], advance=advance)
-        return (predicted == self.labels[known]).float().mean().item()
+        return predicted == self.labels[known]
+
+    def _by_class(self, right: Bool[Tensor, " known"]) -> dict[int, float]:
+        labels = self.labels[self.labels >= 0]
+        return {int(label): right[labels == label].float().mean().item() for label in labels.unique()}
 
     def measure(
         self,
@@ -203,13 +241,17 @@ class TestSet:
         train_seconds: float | None,
     ) -> Row:
         """Judge outputs through one readout."""
-        reconstructions = read_out(outputs.probabilities, readout)
+        reconstructions, hidden = read_out(outputs.probabilities, readout), self.masks(patch).hidden
         quantum = subject if isinstance(subject, MaskedAutoencoder) else None
-        populations = outputs.trash_population
+        trained = subject if isinstance(subject, MaskedAutoencoder | ClassicalModel) else None
+        populations, right = outputs.trash_population, self.judge(reconstructions)
+        psnr = peak_signal_to_noise(reconstructions, self.images).mean().item()
+        # Squares of pixels are on another scale than the visible pixels: nothing to be put among them.
+        kept = composite(reconstructions, self.images, hidden) if readout == "amplitude" else None
         return Row(
             model=subject.name,
             mask_ratio=patch.ratio,
-            trained_ratio=quantum.config.patch.ratio if quantum else None,
+            trained_ratio=trained.config.patch.ratio if trained else None,
             placement=patch.placement,
             readout=readout,
             seed=seed,
@@ -221,7 +263,15 @@ class TestSet:
             fidelity=outputs.fidelity.mean().item(),
             cosine_similarity=cosine_similarity(reconstructions, self.images).mean().item(),
             ssim=structural_similarity(reconstructions, self.images).mean().item(),
-            accuracy=self.accuracy(reconstructions),
+            accuracy=None if right is None else right.float().mean().item(),
+            patches=patch.patches,
+            fidelity_interval=bootstrap_interval(outputs.fidelity),
+            psnr=psnr if math.isfinite(psnr) else None,
+            hole_fidelity=hole_fidelity(reconstructions, self.images, hidden).nanmean().item(),
+            hole_error=hole_error(reconstructions, self.images, hidden).mean().item(),
+            composite_fidelity=None if kept is None else (cosine_similarity(kept, self.images) ** 2).mean().item(),
+            composite_accuracy=None if kept is None else self.accuracy(kept),
+            accuracy_by_class=None if right is None else self._by_class(right),
             trash_population=None if populations is None else populations.mean().item(),
             images=len(self.images),
             train_seconds=train_seconds,

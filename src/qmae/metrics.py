@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from qmae.errors import InputError
@@ -48,6 +48,58 @@ def structural_similarity(
     )
     assert isinstance(similarity, Tensor)  # only with `return_full_image` is it a pair
     return similarity.where(_lit(reconstructions), 0)
+
+
+def hole_fidelity(
+    reconstructions: Float[Tensor, "images height width"],
+    originals: Float[Tensor, "images height width"],
+    hidden: Bool[Tensor, "images height width"],
+) -> Float[Tensor, " images"]:
+    """Squared cosine between reconstruction and original inside the hole alone; 0 for a hole left black.
+
+    NaN where the original itself is black there, so that there is nothing to be like.
+    """
+    inside = [torch.where(hidden, images, 0) for images in (reconstructions, originals)]
+    return torch.where(_lit(inside[1]), cosine_similarity(*inside) ** 2, torch.nan)
+
+
+def hole_error(
+    reconstructions: Float[Tensor, "images height width"],
+    originals: Float[Tensor, "images height width"],
+    hidden: Bool[Tensor, "images height width"],
+) -> Float[Tensor, " images"]:
+    """Mean squared error inside the hole alone, both images scaled to their maximum."""
+    error = (scale_to_maximum(reconstructions) - scale_to_maximum(originals)) ** 2
+    return torch.where(hidden, error, 0).sum((1, 2)) / hidden.sum((1, 2))
+
+
+def peak_signal_to_noise(
+    reconstructions: Float[Tensor, "images height width"], originals: Float[Tensor, "images height width"]
+) -> Float[Tensor, " images"]:
+    """Peak signal-to-noise ratio (PSNR) in dB, both images scaled to their maximum, so that the peak is 1."""
+    from torchmetrics.functional.image import peak_signal_noise_ratio
+
+    scaled = scale_to_maximum(reconstructions), scale_to_maximum(originals)
+    return peak_signal_noise_ratio(*scaled, data_range=1.0, reduction="none", dim=(1, 2))
+
+
+def composite(
+    reconstructions: Float[Tensor, "images height width"],
+    originals: Float[Tensor, "images height width"],
+    hidden: Bool[Tensor, "images height width"],
+) -> Float[Tensor, "images height width"]:
+    """Keep the visible pixels and take the hole alone from the reconstruction.
+
+    A reconstruction has no scale of its own (the embedding loses it). It gets the one that fits the visible pixels
+    best, in squared error: all that is known where it is used.
+
+    Returns:
+        Images in the pixel values of the originals.
+    """
+    visible, seen = (torch.where(hidden, 0, images) for images in (originals, reconstructions))
+    norm = seen.square().sum((1, 2))
+    scale = (visible * seen).sum((1, 2)) / torch.where(norm > 0, norm, 1)
+    return torch.where(hidden, scale[:, None, None] * reconstructions, originals)
 
 
 def _lit(images: Tensor) -> Tensor:

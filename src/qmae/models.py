@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Bool, Complex, Float
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
@@ -21,6 +21,8 @@ from qmae.files import write_atomically
 from qmae.masking import Masks, PatchMask, hide
 from qmae.settings import MaskToken, Readout
 from qmae.simulation import Encoder, build_encoder, embed, read_out
+
+Module = TypeVar("Module", bound=nn.Module)
 
 PRESETS: dict[str, dict[str, Any]] = {
     "qae": {"mask_token": "none"},
@@ -177,6 +179,10 @@ class MaskedAutoencoder(nn.Module):
         first = masks.position if masks.position.ndim == 1 else masks.position[:, 0]
         return torch.where(masks.hidden, patches.index_select(0, first), images)
 
+    def usable(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Bool[Tensor, " batch"]:
+        """Which images leave something to embed: a lit pixel outside the hole, or a token in it."""
+        return self.fill(images, masks).flatten(1).any(1)
+
     def encode(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Encoded:
         """Run the encoder on the masked images (Eq. 4)."""
         return Encoded(self._encoder(images).encode(self._states(images, masks)))
@@ -237,23 +243,34 @@ class MaskedAutoencoder(nn.Module):
         Raises:
             InputError: no such folder, or it holds no model.
         """
-        folder = Path(folder)
-        if not folder.is_dir():
-            raise InputError(f"no run folder {folder}: make one with `qmae train --out {folder}`")
-        try:
-            config = ModelConfig.from_dict(json.loads((folder / CONFIG).read_text())["model"])
-            state = load_file(folder / WEIGHTS)
-            model = cls(config, generator=torch.Generator())
-            model.load_state_dict(state)
-        except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-            raise InputError(f"{folder} holds no model that can be read ({error}): give the folder of a run") from error
-        return model
+        return load_pretrained(folder, lambda config: cls(ModelConfig.from_dict(config), generator=torch.Generator()))
 
     def _encoder(self, images: Float[Tensor, "batch size size"]) -> Encoder:
         return build_encoder(self.angles, self.config.ansatz, self.config.trash_wires, states=len(images))
 
     def _states(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch dim"]:
         return embed(self.fill(images, masks).flatten(1))
+
+
+def load_pretrained(folder: str | Path, build: Callable[[dict[str, Any]], Module]) -> Module:
+    """Load a model from its folder.
+
+    Args:
+        folder: of `save_pretrained` or of a training run.
+        build: makes the model, its parameters not yet those, of the `"model"` part of `config.json`.
+
+    Raises:
+        InputError: no such folder, or it holds no such model.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"no run folder {folder}: make one with `qmae train --out {folder}`")
+    try:
+        model = build(json.loads((folder / CONFIG).read_text())["model"])
+        model.load_state_dict(load_file(folder / WEIGHTS))
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"{folder} holds no model that can be read ({error}): give the folder of a run") from error
+    return model
 
 
 BATCH_PIXELS = 2**19

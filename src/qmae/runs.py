@@ -6,16 +6,18 @@ import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from qmae.classical import ClassicalConfig, ClassicalModel
 from qmae.errors import InputError
 from qmae.files import new_folder, write_atomically
 from qmae.images import load_images
-from qmae.models import CONFIG, WEIGHTS, MaskedAutoencoder, ModelConfig
+from qmae.models import CONFIG, WEIGHTS, MaskedAutoencoder, ModelConfig, load_pretrained
 from qmae.progress import Progress, silent
 from qmae.settings import TrainingConfig
-from qmae.training import CHECKPOINT, HISTORY, History, train
+from qmae.training import CHECKPOINT, HISTORY, History, Trainable, train
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Run:
     """
 
     folder: Path
-    model: ModelConfig
+    model: ModelConfig | ClassicalConfig
     training: TrainingConfig
     data: str = "mnist"
 
@@ -48,7 +50,7 @@ class Run:
             content = json.loads((folder / CONFIG).read_text())
             return cls(
                 folder,
-                ModelConfig.from_dict(content["model"]),
+                _config(content["model"]),
                 TrainingConfig(**content["training"]),
                 content["data"],
             )
@@ -62,7 +64,7 @@ class Run:
         """Whether all epochs are trained."""
         return (self.folder / WEIGHTS).exists() and not (self.folder / CHECKPOINT).exists()
 
-    def train(self, *, device: torch.device | str = "cpu", progress: Progress = silent) -> MaskedAutoencoder:
+    def train(self, *, device: torch.device | str = "cpu", progress: Progress = silent) -> Trainable:
         """Train from the start, or go on where an earlier training stopped; a finished run is only loaded.
 
         If it is interrupted before its first epoch is finished, the folder is removed: it would hold nothing.
@@ -79,7 +81,7 @@ class Run:
             return self.load()
         size = self.model.patch.image_size
         images, validation = (load_images(self.data, split=s, size=size)[0] for s in ("train", "validation"))
-        model = MaskedAutoencoder(self.model, generator=torch.Generator().manual_seed(self.training.seed))
+        model = _build(self.model, seed=self.training.seed)
         if not (self.folder / CONFIG).exists():
             new_folder(self.folder)
         try:
@@ -106,13 +108,13 @@ class Run:
         if (self.folder / CONFIG).exists() and Run.open(self.folder) != self:
             raise InputError(f"{self.folder} holds a run with other settings: choose another --out")
 
-    def load(self) -> MaskedAutoencoder:
+    def load(self) -> Trainable:
         """Load the model of the last finished epoch.
 
         Raises:
             InputError: there is none.
         """
-        return MaskedAutoencoder.from_pretrained(self.folder)
+        return load_pretrained(self.folder, lambda config: _build(_config(config), seed=0))
 
     def history(self) -> History:
         """Read `history.csv`.
@@ -124,3 +126,12 @@ class Run:
             return History.from_csv((self.folder / HISTORY).read_text())
         except (OSError, ValueError) as error:
             raise InputError(f"{self.folder} has no history.csv that can be read: train it by --resume") from error
+
+
+def _config(values: dict[str, Any]) -> ModelConfig | ClassicalConfig:
+    return (ClassicalConfig if "network" in values else ModelConfig).from_dict(values)
+
+
+def _build(config: ModelConfig | ClassicalConfig, *, seed: int) -> Trainable:
+    kind = ClassicalModel if isinstance(config, ClassicalConfig) else MaskedAutoencoder
+    return kind(config, generator=torch.Generator().manual_seed(seed))  # pyright: ignore[reportArgumentType]

@@ -16,6 +16,9 @@ Readout = Literal["amplitude", "probability"]
 MaskToken = Literal["none", "shared"]
 """`none` leaves the hole black (QAE); `shared` puts one learnable patch into it, wherever it is (QMAE)."""
 
+Network = Literal["autoencoder", "mae-small", "mae", "unet"]
+"""A linear autoencoder, a masked autoencoder after He et al. in two sizes, a U-Net."""
+
 Drawing = Literal["block", "ansatz", "training", "swap-test"]
 """The two-qubit block (Fig. 3), all of them, the whole circuit (Fig. 4), the SWAP test (Fig. 5)."""
 

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from safetensors.torch import save
 from torch import Tensor
 
+from qmae.classical import ClassicalModel
 from qmae.errors import InputError
 from qmae.files import write_atomically
 from qmae.masking import Masks
@@ -27,6 +28,9 @@ COLUMNS = (
 )
 CHECKPOINT, HISTORY = "checkpoint.pt", "history.csv"
 VALIDATION_MASK_SEED = 1
+
+Trainable = MaskedAutoencoder | ClassicalModel
+"""What can be trained: a quantum model or a classical network."""
 
 
 @dataclass
@@ -66,7 +70,7 @@ class History:
 
 
 def train(
-    model: MaskedAutoencoder,
+    model: Trainable,
     images: Float[Tensor, "images size size"],
     validation: Float[Tensor, "held_out size size"],
     config: TrainingConfig,
@@ -131,7 +135,7 @@ def train(
 
 @torch.no_grad()
 def mean_fidelity(
-    model: MaskedAutoencoder,
+    model: Trainable,
     images: Float[Tensor, "images size size"],
     masks: Masks,
 ) -> float:
@@ -142,7 +146,7 @@ def mean_fidelity(
 class _TrainingState:
     """All that a checkpoint must hold so that a resumed run equals an uninterrupted one."""
 
-    def __init__(self, model: MaskedAutoencoder, config: TrainingConfig, *, steps_per_epoch: int) -> None:
+    def __init__(self, model: Trainable, config: TrainingConfig, *, steps_per_epoch: int) -> None:
         self.model = model
         self.steps_per_epoch = steps_per_epoch
         self.total_steps = config.epochs * steps_per_epoch
@@ -155,7 +159,7 @@ class _TrainingState:
 
     def step(self, images: Float[Tensor, "batch size size"], masks: Masks) -> list[float]:
         """One step of Adam; returns mean and quantiles of the loss, the learning rate, how many were skipped."""
-        used = self.model.fill(images, masks).flatten(1).any(1)
+        used = self.model.usable(images, masks)
         rate = float(self.schedule.get_last_lr()[0])
         summary = [float("nan")] * 3
         if used.any():

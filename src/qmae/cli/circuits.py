@@ -279,10 +279,14 @@ def draw(
 
 
 def _load(run: Path) -> tuple[MaskedAutoencoder, str]:
+    from qmae.models import MaskedAutoencoder
     from qmae.runs import Run
 
     opened = Run.open(run)
-    return opened.load(), opened.data
+    model = opened.load()
+    if not isinstance(model, MaskedAutoencoder):
+        raise InputError(f"{run} holds a classical network, which is no circuit: give the run of a quantum model")
+    return model, opened.data
 
 
 def _test_images(run: Path, count: int, seed: int) -> tuple[MaskedAutoencoder, Tensor, Masks]:
