@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from qmae.masking import Masks, hide
-from qmae.models import MaskedAutoencoder, embed_references
+from qmae.models import embed_references
 from qmae.simulation import embed
 
 
@@ -146,7 +146,3 @@ class NearestNeighbours(Baseline):
         distance = (~hidden).to(pixels) @ candidates.T**2 - 2 * pixels @ candidates.T
         nearest = distance.topk(self.neighbours, dim=1, largest=False).indices
         return torch.where(hidden, candidates[nearest].mean(1), pixels).view_as(visible)
-
-
-Subject = MaskedAutoencoder | Yardstick
-"""What can be measured: a quantum model or a yardstick."""

@@ -17,8 +17,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from qmae.baselines import Subject
+from qmae.baselines import Yardstick
 from qmae.bootstrap import bootstrap_interval
+from qmae.ceiling import FreeModel
 from qmae.classical import ClassicalModel
 from qmae.classifier import load_classifier, predict
 from qmae.files import write_atomically
@@ -36,6 +37,9 @@ from qmae.models import MaskedAutoencoder, embed_references, in_batches
 from qmae.progress import Progress, silent
 from qmae.settings import Placement, Readout, Split
 from qmae.simulation import read_out
+
+Subject = MaskedAutoencoder | FreeModel | Yardstick
+"""What can be measured: a quantum model, a yardstick, or a design with free matrices."""
 
 
 @dataclass(frozen=True)
@@ -107,11 +111,13 @@ class Outputs:
     Attributes:
         fidelity: of every output with its original.
         probabilities: of the basis states, in the shape of images.
+        success: share of the runs that are kept; 1 where none is discarded.
         trash_population: P(|0>) of the trash qubits, for quantum models.
     """
 
     fidelity: Float[Tensor, " images"]
     probabilities: Float[Tensor, "images size size"]
+    success: Float[Tensor, " images"]
     trash_population: Float[Tensor, " images"] | None
 
 
@@ -132,16 +138,19 @@ def complete(
     if isinstance(subject, nn.Module):
         subject.to(device)
     quantum = subject if isinstance(subject, MaskedAutoencoder) else None
-    fidelities, probabilities, populations = [], [], []
+    fidelities, probabilities, successes, populations = [], [], [], []
     for part, hidden in in_batches(images, masks):
         batch = part.to(device), hidden.to(device)
         fidelities.append(subject.fidelity(*batch))
         probabilities.append(subject.probabilities(*batch))
+        kept = subject.success_probability(*batch) if isinstance(subject, FreeModel) else torch.ones(len(part))
+        successes.append(kept)
         if quantum:
             populations.append(quantum.encode(*batch).trash_population)
     return Outputs(
         torch.cat(fidelities).cpu(),
         torch.cat(probabilities).cpu(),
+        torch.cat(successes).cpu(),
         torch.cat(populations).cpu() if quantum else None,
     )
 
@@ -243,7 +252,7 @@ class TestSet:
         """Judge outputs through one readout."""
         reconstructions, hidden = read_out(outputs.probabilities, readout), self.masks(patch).hidden
         quantum = subject if isinstance(subject, MaskedAutoencoder) else None
-        trained = subject if isinstance(subject, MaskedAutoencoder | ClassicalModel) else None
+        trained = subject if isinstance(subject, MaskedAutoencoder | ClassicalModel | FreeModel) else None
         populations, right = outputs.trash_population, self.judge(reconstructions)
         psnr = peak_signal_to_noise(reconstructions, self.images).mean().item()
         # Squares of pixels are on another scale than the visible pixels: nothing to be put among them.
@@ -259,7 +268,7 @@ class TestSet:
             parameters=subject.parameter_count,
             angles=quantum.angles.numel() if quantum else 0,
             token_parameters=subject.parameter_count - quantum.angles.numel() if quantum else 0,
-            success_probability=1.0,
+            success_probability=outputs.success.mean().item(),
             fidelity=outputs.fidelity.mean().item(),
             cosine_similarity=cosine_similarity(reconstructions, self.images).mean().item(),
             ssim=structural_similarity(reconstructions, self.images).mean().item(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,15 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from qmae.baselines import MeanPatch, Nothing, Original, Subject, Yardstick
-from qmae.evaluation import Row, TestSet, complete, metrics_json
+from qmae.baselines import MeanPatch, Nothing, Original, Yardstick
+from qmae.ceiling import FreeConfig
+from qmae.evaluation import Row, Subject, TestSet, complete, metrics_json
 from qmae.images import load_images
 from qmae.masking import Masks, PatchMask
 from qmae.models import PRESETS, ModelConfig
 from qmae.progress import Progress, silent
 from qmae.runs import Run
-from qmae.settings import Placement, Readout, TrainingConfig
+from qmae.settings import Design, Placement, Readout, TrainingConfig
 from qmae.simulation import read_out
 from qmae.training import History
 
@@ -252,3 +253,46 @@ def measure_run(
         on_rows(more)
         rows += more
     return rows
+
+
+def best_found(
+    folder: Path,
+    design: Design,
+    patch: PatchMask,
+    seeds: Sequence[int],
+    *,
+    epochs: int,
+    data: str = "mnist",
+    device: torch.device | str = "cpu",
+    progress: Progress = silent,
+) -> Run:
+    """Search the free matrices of a design, with restarts.
+
+    Searches that lie finished in `folder` are not repeated.
+
+    Args:
+        folder: the run folders go to `folder / "runs"`.
+        design: one of `qmae.ceiling.DESIGNS`.
+        patch: the masks.
+        seeds: one search for each.
+        epochs: passes over the training images per search.
+        data: what it is searched on.
+        device: where to compute.
+        progress: told of every step.
+
+    Returns:
+        The run of the best fidelity on validation images.
+    """
+    rate = 0.003 if design.startswith("heralded") else 0.01
+    runs = [
+        Run(
+            folder / "runs" / f"{design}-{patch.ratio:g}-seed{seed}",
+            FreeConfig(patch, design),
+            TrainingConfig(epochs, batch_size=512, learning_rate=rate, seed=seed),
+            data,
+        )
+        for seed in seeds
+    ]
+    for run in runs:
+        run.train(device=device, progress=progress)
+    return max(runs, key=lambda run: run.history().column("validation_fidelity")[-1])

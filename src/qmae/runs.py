@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from qmae.ceiling import FreeConfig, FreeModel
 from qmae.classical import ClassicalConfig, ClassicalModel
 from qmae.errors import InputError
 from qmae.files import new_folder, write_atomically
@@ -18,6 +19,9 @@ from qmae.models import CONFIG, WEIGHTS, MaskedAutoencoder, ModelConfig, load_pr
 from qmae.progress import Progress, silent
 from qmae.settings import TrainingConfig
 from qmae.training import CHECKPOINT, HISTORY, History, Trainable, train
+
+Config = ModelConfig | ClassicalConfig | FreeConfig
+"""What a run trains: a quantum model, a classical network, or a design with free matrices."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Run:
     """
 
     folder: Path
-    model: ModelConfig | ClassicalConfig
+    model: Config
     training: TrainingConfig
     data: str = "mnist"
 
@@ -128,10 +132,17 @@ class Run:
             raise InputError(f"{self.folder} has no history.csv that can be read: train it by --resume") from error
 
 
-def _config(values: dict[str, Any]) -> ModelConfig | ClassicalConfig:
-    return (ClassicalConfig if "network" in values else ModelConfig).from_dict(values)
+def _config(values: dict[str, Any]) -> Config:
+    kind = ClassicalConfig if "network" in values else FreeConfig if "design" in values else ModelConfig
+    return kind.from_dict(values)
 
 
-def _build(config: ModelConfig | ClassicalConfig, *, seed: int) -> Trainable:
-    kind = ClassicalModel if isinstance(config, ClassicalConfig) else MaskedAutoencoder
-    return kind(config, generator=torch.Generator().manual_seed(seed))  # pyright: ignore[reportArgumentType]
+def _build(config: Config, *, seed: int) -> Trainable:
+    generator = torch.Generator().manual_seed(seed)
+    match config:
+        case ModelConfig():
+            return MaskedAutoencoder(config, generator=generator)
+        case ClassicalConfig():
+            return ClassicalModel(config, generator=generator)
+        case FreeConfig():
+            return FreeModel(config, generator=generator)

@@ -19,6 +19,9 @@ MaskToken = Literal["none", "shared"]
 Network = Literal["autoencoder", "mae-small", "mae", "unet"]
 """A linear autoencoder, a masked autoencoder after He et al. in two sizes, a U-Net."""
 
+Design = Literal["tied", "tied-tokens", "free", "channel", "unitary-per-position", "heralded", "heralded-per-position"]
+"""How encoder, bottleneck and decoder of a model with free matrices are tied."""
+
 Drawing = Literal["block", "ansatz", "training", "swap-test"]
 """The two-qubit block (Fig. 3), all of them, the whole circuit (Fig. 4), the SWAP test (Fig. 5)."""
 

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from safetensors.torch import save
 from torch import Tensor
 
+from qmae.ceiling import FreeModel
 from qmae.classical import ClassicalModel
 from qmae.errors import InputError
 from qmae.files import write_atomically
@@ -29,8 +30,8 @@ COLUMNS = (
 CHECKPOINT, HISTORY = "checkpoint.pt", "history.csv"
 VALIDATION_MASK_SEED = 1
 
-Trainable = MaskedAutoencoder | ClassicalModel
-"""What can be trained: a quantum model or a classical network."""
+Trainable = MaskedAutoencoder | ClassicalModel | FreeModel
+"""What can be trained: a quantum model, a classical network, or a design with free matrices."""
 
 
 @dataclass
@@ -190,7 +191,8 @@ class _TrainingState:
     def export(self, folder: Path) -> None:
         """Write the model and its history."""
         write_atomically(folder / HISTORY, self.history.to_csv())
-        write_atomically(folder / WEIGHTS, save(self.model.state_dict()))
+        # A parametrization may keep a matrix transposed, which the format does not know.
+        write_atomically(folder / WEIGHTS, save({k: v.contiguous() for k, v in self.model.state_dict().items()}))
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint.

@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from qmae.cli import circuits, speed, training
+from qmae.cli import circuits, speed, training, yardsticks
 from qmae.cli.common import RunInterruptedError, app
 from qmae.errors import InputError
 from qmae.terminal import console
 
-__all__ = ["app", "circuits", "main", "speed", "training"]
+__all__ = ["app", "circuits", "main", "speed", "training", "yardsticks"]
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it."""
