@@ -81,14 +81,17 @@ def test_a_freer_design_finds_at_least_as_much(tmp_path, small_data):
     masks = patch.sample(len(images), generator=torch.Generator().manual_seed(0))
     found = []
     for design in ("tied", "unitary-per-position"):
-        run = best_found(tmp_path, design, patch, range(2), epochs=60, data=str(small_data))
+        run = best_found(tmp_path, FreeConfig(patch, design), range(2), epochs=60, data=str(small_data))
         found.append(run.load().fidelity(images, masks).mean().item())
         assert run.load().fidelity(images, masks).requires_grad
     assert found[0] < found[1]
     assert len(list((tmp_path / "runs").iterdir())) == 4
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_every_design_is_explained_and_others_are_refused():
     assert set(DESIGNS) == set(get_args(Design))
+    with pytest.raises(InputError, match="no design 'perfect'"):
+        FreeConfig(design="perfect")
     with pytest.raises(InputError, match="one patch on a grid"):
         FreeConfig(PatchMask(8, 0.25, "anywhere"))

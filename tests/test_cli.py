@@ -408,6 +408,30 @@ def test_benchmarks_that_mean_nothing_are_refused(command, options, why):
     assert_refused(command("benchmark", *options), why)
 
 
+def test_ceiling_goes_on_where_it_stopped_and_keeps_its_result(command, tmp_path, small_data):
+    search = ["ceiling", "--data", small_data, "--size", 8, "--epochs", 2, "--restarts", 2, "--out", tmp_path / "best"]
+    for _ in range(2):
+        code, printed, _ = command(*search, "--design", "tied", "--design", "heralded")
+        assert code == 0
+        assert re.fullmatch(r"(?s)tied .* runs kept 100.0%\nheralded .* runs kept [\d.]+%\n", printed)
+    rows = json.loads((tmp_path / "best" / "metrics.json").read_text())["rows"]
+    assert [row["model"] for row in rows] == ["tied", "heralded"]
+    assert 0 < rows[1]["success_probability"] < 1
+    assert rows[0]["fidelity_interval"][0] < rows[0]["fidelity"] < rows[0]["fidelity_interval"][1]
+    assert_refused(command(*search, "--design", "tied", "--mask-ratio", 0.3), "mask ratio 0.3")
+
+
+def test_classical_networks_are_runs_like_any_other(command, tmp_path, small_data):
+    run = tmp_path / "network"
+    train = ["train", "--preset", "autoencoder", "--data", small_data, "--size", 8, "--epochs", 2]
+    assert command(*train, "--mask-ratio", 0.5, "--patches", 2, "--out", run)[0] == 0
+    code, printed, _ = command("evaluate", run)
+    assert code == 0
+    assert printed.startswith("autoencoder 50.0% grid")
+    assert_refused(command("export", run), "holds a classical network, which is no circuit")
+    assert_refused(command(*train, "--layers", 2, "--out", tmp_path / "no"), "--layers are those of an ansatz")
+
+
 def test_version(command):
     code, out, _ = command("--version")
     assert code == 0

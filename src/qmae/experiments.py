@@ -19,7 +19,7 @@ from qmae.masking import Masks, PatchMask
 from qmae.models import PRESETS, ModelConfig
 from qmae.progress import Progress, silent
 from qmae.runs import Run
-from qmae.settings import Design, Placement, Readout, TrainingConfig
+from qmae.settings import Placement, Readout, TrainingConfig
 from qmae.simulation import read_out
 from qmae.training import History
 
@@ -257,8 +257,7 @@ def measure_run(
 
 def best_found(
     folder: Path,
-    design: Design,
-    patch: PatchMask,
+    config: FreeConfig,
     seeds: Sequence[int],
     *,
     epochs: int,
@@ -272,8 +271,7 @@ def best_found(
 
     Args:
         folder: the run folders go to `folder / "runs"`.
-        design: one of `qmae.ceiling.DESIGNS`.
-        patch: the masks.
+        config: the design and its masks.
         seeds: one search for each.
         epochs: passes over the training images per search.
         data: what it is searched on.
@@ -283,11 +281,11 @@ def best_found(
     Returns:
         The run of the best fidelity on validation images.
     """
-    rate = 0.003 if design.startswith("heralded") else 0.01
+    rate = 0.003 if config.design.startswith("heralded") else 0.01
     runs = [
         Run(
-            folder / "runs" / f"{design}-{patch.ratio:g}-seed{seed}",
-            FreeConfig(patch, design),
+            folder / "runs" / f"{config.design}-{config.patch.ratio:g}-seed{seed}",
+            config,
             TrainingConfig(epochs, batch_size=512, learning_rate=rate, seed=seed),
             data,
         )

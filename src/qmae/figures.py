@@ -14,7 +14,17 @@ from qmae.benchmark import Cost
 from qmae.experiments import Pictures
 from qmae.training import History
 
-NAMES = {"mean": "mean patch", "qae": "QAE", "qmae": "QMAE"}
+NAMES = {
+    "mean": "mean patch",
+    "ridge": "ridge regression",
+    "knn": "nearest neighbours",
+    "autoencoder": "linear autoencoder",
+    "mae-small": "small MAE",
+    "mae": "MAE",
+    "unet": "U-Net",
+    "qae": "QAE",
+    "qmae": "QMAE",
+}
 """The rows of Figure 6, from top to bottom; *nothing* is the masked input itself."""
 
 COLORS = {"qmae": "#0b6e99", "qae": "#d1602b"}
@@ -23,7 +33,9 @@ COLORS = {"qmae": "#0b6e99", "qae": "#d1602b"}
 def reconstructions(pictures: Pictures) -> Figure:
     """Figure 6: what the models make of the same masked images, between these and the originals."""
     rows = [("masked input", pictures.masked)]
-    rows += [(NAMES[name], pictures.reconstructions[name]) for name in NAMES if name in pictures.reconstructions]
+    shown = pictures.reconstructions.keys() - {"nothing", "original"}
+    order = [*(name for name in NAMES if name in shown), *sorted(shown - NAMES.keys())]
+    rows += [(NAMES.get(name, name), pictures.reconstructions[name]) for name in order]
     return image_grid([*rows, ("original", pictures.originals)])
 
 

@@ -118,7 +118,7 @@ class Run:
         Raises:
             InputError: there is none.
         """
-        return load_pretrained(self.folder, lambda config: _build(_config(config), seed=0))
+        return load_model(self.folder)
 
     def history(self) -> History:
         """Read `history.csv`.
@@ -130,6 +130,15 @@ class Run:
             return History.from_csv((self.folder / HISTORY).read_text())
         except (OSError, ValueError) as error:
             raise InputError(f"{self.folder} has no history.csv that can be read: train it by --resume") from error
+
+
+def load_model(folder: Path) -> Trainable:
+    """Load a model of any kind from its folder.
+
+    Raises:
+        InputError: no such folder, or it holds no model.
+    """
+    return load_pretrained(folder, lambda config: _build(_config(config), seed=0))
 
 
 def _config(values: dict[str, Any]) -> Config:

@@ -42,6 +42,20 @@ Reset = Literal["swap", "measure"]
 """How the trash is reset. `swap`: exchanged with fresh qubits (paper). `measure`: measured and flipped back to 0."""
 
 
+Preset = Literal["qmae", "qae", "autoencoder", "mae-small", "mae", "unet"]
+"""What `qmae train` trains: the paper's two models, or a classical network."""
+
+LEARNING_RATES: dict[Preset, float] = {
+    "qmae": 0.05,
+    "qae": 0.05,
+    "autoencoder": 0.01,
+    "mae-small": 0.02,
+    "mae": 0.001,
+    "unet": 0.003,
+}
+"""Peaks of the one-cycle schedule, chosen on validation images."""
+
+
 @dataclass(frozen=True)
 class TrainingConfig:
     """How a model is trained; the same for QMAE and QAE. docs/settings.md says how the defaults were chosen.
@@ -58,7 +72,7 @@ class TrainingConfig:
 
     epochs: int = 10
     batch_size: int = 256
-    learning_rate: float = 0.05
+    learning_rate: float = LEARNING_RATES["qmae"]
     seed: int = 0
 
     def __post_init__(self) -> None:

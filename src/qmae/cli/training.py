@@ -18,7 +18,7 @@ from qmae.cli.common import (
     torch_device,
 )
 from qmae.errors import InputError
-from qmae.settings import Placement, Readout, TrainingConfig
+from qmae.settings import LEARNING_RATES, Placement, Preset, Readout, TrainingConfig
 from qmae.terminal import console, print_rows, show_progress
 
 if TYPE_CHECKING:
@@ -84,15 +84,18 @@ def reproduce(
 @app.command()
 def train(
     context: typer.Context,
-    preset: Annotated[Literal["qmae", "qae"], typer.Option(help="Which model.")] = "qmae",
+    preset: Annotated[
+        Preset, typer.Option(help="A quantum model, or a classical network to hold it against.")
+    ] = "qmae",
     mask_ratio: Annotated[float, typer.Option(help="Hidden share of the image: 0.5, 0.25, 0.125, ...")] = 0.25,
     placement: Annotated[Placement, typer.Option(help="Where the masked patch may lie.")] = "grid",
+    patches: Annotated[int, typer.Option(min=1, help="Patches that make up the hidden share, on a grid.")] = 1,
     layers: Annotated[int, typer.Option(min=1, help="Sweeps of the ansatz over all pairs of qubits.")] = 1,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = TrainingConfig.epochs,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per step.")] = TrainingConfig.batch_size,
     learning_rate: Annotated[
-        float, typer.Option(help="Peak of Adam's one-cycle schedule.")
-    ] = TrainingConfig.learning_rate,
+        float | None, typer.Option(help="Peak of Adam's one-cycle schedule; by default the preset's.")
+    ] = None,
     seed: SeedOption = 0,
     data: Annotated[str, typer.Option(help="`mnist`, or an .npz file with `images` [N, H, W].")] = "mnist",
     size: Annotated[int, typer.Option(help="Pixels a side, a power of two.")] = 16,
@@ -104,6 +107,7 @@ def train(
 
     Example: `qmae train --preset qmae --epochs 3 --seed 1 --out runs/mine`
     """
+    from qmae.classical import ClassicalConfig
     from qmae.files import check_free
     from qmae.masking import PatchMask
     from qmae.models import PRESETS, ModelConfig
@@ -113,9 +117,19 @@ def train(
         _refuse_beside_resume(context)
         run = Run.open(resume)
     else:
-        settings = TrainingConfig(epochs, batch_size, learning_rate, seed)
-        config = ModelConfig(patch=PatchMask(size, mask_ratio, placement), layers=layers, **PRESETS[preset])
-        folder = out or Path("runs") / f"{preset}-{mask_ratio:g}-{placement}-seed{seed}"
+        rate = LEARNING_RATES[preset] if learning_rate is None else learning_rate
+        settings, patch = (
+            TrainingConfig(epochs, batch_size, rate, seed),
+            PatchMask(size, mask_ratio, placement, patches),
+        )
+        if preset in PRESETS:
+            config = ModelConfig(patch=patch, layers=layers, **PRESETS[preset])
+        elif layers > 1:
+            raise InputError(f"--layers are those of an ansatz, which {preset} has none of: leave them out")
+        else:
+            config = ClassicalConfig(patch, preset)  # pyright: ignore[reportArgumentType]
+        several = f"-{patches}patches" if patches > 1 else ""
+        folder = out or Path("runs") / f"{preset}-{mask_ratio:g}{several}-{placement}-seed{seed}"
         run = Run(check_free(folder), config, settings, data_source(data))
     device = torch_device(accelerator)
     try:
@@ -136,6 +150,7 @@ def evaluate(
     run: Annotated[Path, typer.Argument(help="Run folder of `qmae train`.")],
     mask_ratio: Annotated[float | None, typer.Option(help="Hidden share; by default that of the training.")] = None,
     placement: Annotated[Placement | None, typer.Option(help="By default that of the training.")] = None,
+    patches: Annotated[int | None, typer.Option(min=1, help="By default those of the training.")] = None,
     images: Annotated[int | None, typer.Option(min=1, help="Only the first so many test images.")] = None,
     data: Annotated[
         str | None, typer.Option(help="`mnist` or all of another .npz file; by default what the training held out.")
@@ -165,7 +180,7 @@ def evaluate(
     if save_reconstructions:
         new_file(save_reconstructions)
     opened = Run.open(run)
-    given = {"ratio": mask_ratio, "placement": placement}
+    given = {"ratio": mask_ratio, "placement": placement, "patches": patches}
     patch = replace(opened.model.patch, **{name: value for name, value in given.items() if value is not None})
     source = data_source(data) if data else opened.data
     test = TestSet.load(
@@ -210,9 +225,9 @@ def reconstruct(
     from qmae.files import new_folder, write_atomically
     from qmae.images import load_files
     from qmae.metrics import scale_to_maximum
-    from qmae.models import MaskedAutoencoder
+    from qmae.runs import load_model
 
-    model = MaskedAutoencoder.from_pretrained(run)
+    model = load_model(run)
     patch = model.config.patch
     generator = torch.Generator().manual_seed(seed)
     originals = load_files(images, size=patch.image_size)

@@ -17,7 +17,9 @@ from qmae.terminal import console, show_progress
 @app.command()
 def ceiling(
     out: Annotated[Path, typer.Option(help="Folder for the searches and their result.")] = Path("ceiling"),
-    design: Annotated[list[Design] | None, typer.Option(help="May be repeated; by default all.")] = None,
+    design: Annotated[
+        list[str] | None, typer.Option(help=f"{', '.join(get_args(Design))}; may be repeated; by default all.")
+    ] = None,
     mask_ratio: Annotated[float, typer.Option(help="Hidden share of the image: 0.5, 0.25, 0.125, ...")] = 0.25,
     restarts: Annotated[
         int, typer.Option(min=1, help="Searches per design; the best on validation images counts.")
@@ -35,27 +37,30 @@ def ceiling(
 
     Example: `qmae ceiling --design tied --restarts 1`
     """
+    from qmae.ceiling import FreeConfig
     from qmae.evaluation import TestSet, metrics_json
     from qmae.experiments import best_found
     from qmae.files import write_atomically
     from qmae.masking import PatchMask
 
     device, patch = torch_device(accelerator), PatchMask(size, mask_ratio)
+    named = dict.fromkeys(design or get_args(Design))
+    configs = [FreeConfig(patch, name) for name in named]  # pyright: ignore[reportArgumentType]
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is no folder: choose another --out")
     test = TestSet.load(data, size=size, limit=images, device=device, progress=show_progress)
     rows = []
     try:
-        for name in dict.fromkeys(design or get_args(Design)):
+        for config in configs:
             seeds = range(seed, seed + restarts)
-            best = best_found(out, name, patch, seeds, epochs=epochs, data=data, device=device, progress=show_progress)
+            best = best_found(out, config, seeds, epochs=epochs, data=data, device=device, progress=show_progress)
             seconds = best.history().column("seconds")[-1]
             (row,) = test.measure(
                 best.load(), patch, seed=best.training.seed, train_seconds=seconds, readouts=("amplitude",)
             )
             rows.append(row)
             accuracy = "" if row.accuracy is None else f"  accuracy {row.accuracy:.2%}"
-            line = f"{name:22} fidelity {row.fidelity:.4f}  SSIM {row.ssim:.3f}{accuracy}"
+            line = f"{config.design:22} fidelity {row.fidelity:.4f}  SSIM {row.ssim:.3f}{accuracy}"
             console.print(f"{line}  runs kept {row.success_probability:.1%}", highlight=False)
     except KeyboardInterrupt:
         raise RunInterruptedError(f"go on with the same command: finished searches lie in {out}") from None
