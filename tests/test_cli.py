@@ -432,6 +432,30 @@ def test_classical_networks_are_runs_like_any_other(command, tmp_path, small_dat
     assert_refused(command(*train, "--layers", 2, "--out", tmp_path / "no"), "--layers are those of an ansatz")
 
 
+def test_compare_puts_runs_between_floor_and_ceiling(command, tmp_path, small_data):
+    runs = [tmp_path / "network", tmp_path / "quantum"]
+    for preset, run in zip(("autoencoder", "qae"), runs, strict=True):
+        train = ["train", "--preset", preset, "--data", small_data, "--size", 8, "--epochs", 1, "--out", run]
+        assert command(*train)[0] == 0
+    out = tmp_path / "comparison"
+    code, _, errors = command("compare", *runs, "--out", out)
+    assert code == 0, errors
+    names = ["original", "knn", "ridge", "mean", "nothing", "autoencoder", "qae"]
+    assert [row["model"] for row in json.loads((out / "metrics.json").read_text())["rows"]] == names
+    assert {path.name for path in out.iterdir()} == {
+        "metrics.json",
+        "report.md",
+        "parameters.png",
+        "reconstructions.png",
+    }
+    lines = (out / "report.md").read_text().split("\n")
+    assert sum(line.startswith("| ") for line in lines) == 2 + len(names)
+    assert "| nothing | 0 |" in "\n".join(lines)
+    other = tmp_path / "other"
+    assert command(*train[:-2], "--mask-ratio", 0.5, "--out", other)[0] == 0
+    assert_refused(command("compare", runs[0], other, "--out", tmp_path / "no"), "other masks or images")
+
+
 def test_version(command):
     code, out, _ = command("--version")
     assert code == 0

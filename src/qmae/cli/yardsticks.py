@@ -1,17 +1,17 @@
-"""The command that says what a design could reach."""
+"""The commands that say where a model stands: beside others, and below what its design could reach."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Literal, get_args
 
 import typer
 
 from qmae.cli.common import AcceleratorOption, RunInterruptedError, SeedOption, app, torch_device
 from qmae.errors import InputError
 from qmae.settings import Design
-from qmae.terminal import console, show_progress
+from qmae.terminal import console, print_rows, show_progress
 
 
 @app.command()
@@ -67,3 +67,40 @@ def ceiling(
     protocol = {"data": data, "restarts": restarts, "epochs": epochs, "mask_seed": test.mask_seed}
     content = metrics_json(protocol, test.classifier_accuracy, rows)
     write_atomically(out / "metrics.json", json.dumps(content, indent=2) + "\n")
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, of quantum models, networks or searches.")],
+    out: Annotated[Path, typer.Option(help="Folder for report, figures and metrics.json.")] = Path("comparison"),
+    baselines: Annotated[Literal["all", "none"], typer.Option(help="Yardsticks beside the runs.")] = "all",
+    images: Annotated[int | None, typer.Option(min=1, help="Only the first so many test images.")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**31, help="Seed of the test masks.")] = 0,
+    accelerator: AcceleratorOption = "auto",
+) -> None:
+    """Compare runs with each other and with the yardsticks, on the same test images under the same masks.
+
+    Example: `qmae compare runs/qmae runs/qae runs/unet`
+    """
+    from qmae.comparison import all_yardsticks, common_patch
+    from qmae.comparison import compare as measure
+    from qmae.comparison_report import write_comparison
+    from qmae.evaluation import TestSet
+    from qmae.files import new_folder
+    from qmae.runs import Run
+
+    opened = [Run.open(run) for run in runs]
+    patch, data = common_patch(opened), opened[0].data
+    test = TestSet.load(
+        data,
+        size=patch.image_size,
+        limit=images,
+        mask_seed=seed,
+        device=torch_device(accelerator),
+        progress=show_progress,
+    )
+    folder = new_folder(out)
+    yardsticks = all_yardsticks(data, patch.image_size) if baselines == "all" else []
+    comparison = measure(opened, yardsticks, test, on_row=lambda row: print_rows([row]))
+    write_comparison(comparison, opened, test, folder)
+    console.print(f"{folder / 'report.md'}")
