@@ -34,7 +34,7 @@ def write_comparison(comparison: Comparison, runs: Sequence[Run], test: TestSet,
     protocol = {"data": runs[0].data, "mask_seed": test.mask_seed, **asdict(patch)}
     content = metrics_json(protocol, test.classifier_accuracy, comparison.rows)
     shown = first_of_each_class(test.labels)
-    first = {run.load().name: run.load() for run in reversed(runs)}
+    first = {model.name: model for model in [run.load() for run in reversed(runs)]}
     record = pictures(first.values(), test.images[shown], test.masks(patch)[shown], device=test.device)
     write_atomically(folder / "metrics.json", json.dumps(content, indent=2) + "\n")
     write_atomically(folder / "parameters.png", render(over_parameters(comparison)))
