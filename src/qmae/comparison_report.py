@@ -10,6 +10,7 @@ from statistics import mean
 
 from matplotlib.figure import Figure
 
+from qmae.ceiling import DESIGNS
 from qmae.comparison import Comparison
 from qmae.evaluation import TestSet, metrics_json
 from qmae.experiments import first_of_each_class, pictures
@@ -77,14 +78,16 @@ def result_table(comparison: Comparison) -> str:
 
 
 def over_parameters(comparison: Comparison) -> Figure:
-    """Fidelity of every model over its number of parameters; what has none is a line."""
+    """Fidelity of every model over its number of parameters; what has none, and what designs could reach, are lines."""
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
     for name, rows in comparison.models.items():
         label, height = NAMES.get(name, name), mean(row.fidelity for row in rows)
-        if rows[0].parameters == 0:
-            axes.axhline(height, color="black", ls="--", lw=1)
-            axes.annotate(label, (1, height), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=9)
+        if rows[0].parameters == 0 or name in DESIGNS:
+            side, edge, color = ("left", 0, "#d1602b") if name in DESIGNS else ("right", 1, "black")
+            axes.axhline(height, color=color, ls="--", lw=1)
+            place = {"xycoords": ("axes fraction", "data"), "ha": side, "va": "bottom"}
+            axes.annotate(label, (edge, height), **place, color=color, fontsize=9)
         else:
             heights = [row.fidelity for row in rows]
             color = "#0b6e99" if rows[0].angles else "#7a7a7a"
