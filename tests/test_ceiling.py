@@ -3,13 +3,15 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from torch.nn.utils.parametrize import remove_parametrizations
 
 from qmae.ceiling import DESIGNS, FreeConfig, FreeModel
 from qmae.errors import InputError
-from qmae.experiments import best_found
+from qmae.experiments import best_on_validation, searches
 from qmae.images import load_images
 from qmae.masking import PatchMask
 from qmae.models import MaskedAutoencoder
+from qmae.parallel import train_all
 from qmae.settings import Design
 from qmae.simulation import embed
 
@@ -68,7 +70,8 @@ def test_tied_is_the_papers_model_with_a_free_matrix(generator):
     eye = torch.eye(16, dtype=torch.float64)
     columns = circuit._encoder(eye.view(16, 4, 4)).encode(eye).flatten(1)
     assert columns.imag.abs().max() < 1e-5
-    model.matrices = columns.real.T[None]
+    remove_parametrizations(model, "matrices")
+    model.matrices = torch.nn.Parameter(columns.real.T[None])
     with torch.no_grad():
         model.tokens.copy_(circuit.token[None])
     torch.testing.assert_close(model.fidelity(images, masks), circuit.fidelity(images, masks))
@@ -81,7 +84,12 @@ def test_a_freer_design_finds_at_least_as_much(tmp_path, small_data):
     masks = patch.sample(len(images), generator=torch.Generator().manual_seed(0))
     found = []
     for design in ("tied", "unitary-per-position"):
-        run = best_found(tmp_path, FreeConfig(patch, design), range(2), epochs=60, data=str(small_data))
+        runs = searches(tmp_path, FreeConfig(patch, design), range(2), epochs=60, data=str(small_data))
+        train_all(runs)
+        run = best_on_validation(runs)
+        assert run.history().column("validation_fidelity")[-1] == max(
+            other.history().column("validation_fidelity")[-1] for other in runs
+        )
         found.append(run.load().fidelity(images, masks).mean().item())
         assert run.load().fidelity(images, masks).requires_grad
     assert found[0] < found[1]

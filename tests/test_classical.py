@@ -58,8 +58,7 @@ def test_sizes_of_the_masked_autoencoders():
     assert 900_000 < build("mae", PatchMask()).parameter_count < 1_100_000
 
 
-def test_the_encoder_of_a_masked_autoencoder_does_not_attend_to_hidden_patches():
-    """The same visible patches give the same code, whatever else is hidden."""
+def test_the_encoder_of_a_masked_autoencoder_gets_visible_patches_alone():
     network = build("mae", PatchMask()).network
     seen = []
     network.encoder.register_forward_hook(lambda module, inputs, output: seen.append(output))
@@ -67,8 +66,19 @@ def test_the_encoder_of_a_masked_autoencoder_does_not_attend_to_hidden_patches()
     hidden = PatchMask().at(0, 1).hidden
     for noise in (0, 1):
         network(torch.where(hidden, noise * torch.rand(1, 16, 16), image), hidden)
-    visible = ~hidden[0, ::4, ::4].flatten()
-    torch.testing.assert_close(seen[0][0, visible], seen[1][0, visible])
+    assert seen[0].shape == (1, 12, 136)
+    assert torch.equal(seen[0], seen[1])
+
+
+def test_what_a_masked_autoencoder_makes_of_an_image_does_not_depend_on_its_neighbours(generator):
+    """Anywhere, images have different numbers of visible patches: the batch is padded."""
+    model, patch = build("mae", PatchMask(16, 0.25, "anywhere")), PatchMask(16, 0.25, "anywhere")
+    images, masks = torch.rand(20, 16, 16, generator=generator), patch.sample(20, generator=generator)
+    assert len((~masks.hidden).unfold(1, 4, 4).unfold(2, 4, 4).any(-1).any(-1).sum((1, 2)).unique()) > 1
+    with torch.no_grad():
+        together = model.fill(hide(images, masks), masks)
+        alone = [model.fill(hide(images[i : i + 1], masks[i : i + 1]), masks[i : i + 1]) for i in range(20)]
+    torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=1e-5)
 
 
 def test_seeds_give_initial_weights_and_leave_the_global_generator_alone():

@@ -1,10 +1,16 @@
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 
 from qmae.baselines import MeanPatch, Nothing, Original
 from qmae.classical import ClassicalConfig
+from qmae.classifier import build_classifier
 from qmae.comparison import Comparison, compare
+from qmae.comparison_report import standing
 from qmae.evaluation import TestSet
+from qmae.experiments import Pictures
 from qmae.images import load_images
 from qmae.masking import PatchMask
 from qmae.runs import Run
@@ -14,10 +20,14 @@ from qmae.settings import TrainingConfig
 def test_a_known_difference_is_found_image_by_image(generator):
     ours = torch.rand(400, generator=generator)
     other = ours - 0.02 + 0.01 * torch.randn(400, generator=generator)
-    comparison = Comparison(fidelities={"ours": [ours + 0.01, ours - 0.01], "other": [other]})
+    pictures = Pictures(torch.zeros(0, 8, 8), torch.zeros(0, 8, 8, dtype=torch.bool), {}, {})
+    comparison = Comparison(pictures, fidelities={"ours": [ours + 0.01, ours - 0.01], "other": [other]})
     lead, (low, high) = comparison.lead("ours", "other")
     assert lead == pytest.approx(0.02, abs=0.002)
     assert 0.015 < low < 0.02 < high < 0.025
+    low, high = comparison.interval("ours")
+    assert low < 0.5 < high
+    assert high - low == pytest.approx(2 * 1.96 / math.sqrt(12 * 400), rel=0.15)
 
 
 def test_rows_are_sorted_and_every_run_counts(tmp_path, small_data):
@@ -34,3 +44,34 @@ def test_rows_are_sorted_and_every_run_counts(tmp_path, small_data):
     assert fidelities == sorted(fidelities, reverse=True)
     assert [row.seed for row in found.models["autoencoder"]] == [0, 1]
     assert found.lead("original", "nothing")[0] == pytest.approx(1 - found.models["nothing"][0].fidelity, abs=1e-6)
+
+
+def test_a_comparison_is_kept_and_read_again(tmp_path, small_data):
+    images, labels = load_images(str(small_data), split="test", size=8)
+    run = Run(tmp_path / "run", ClassicalConfig(PatchMask(8, 0.25), "autoencoder"), TrainingConfig(1), str(small_data))
+    run.train()
+    found = compare([run], [Nothing()], TestSet(images, labels, build_classifier()))
+    found.save(tmp_path / "measured.npz")
+    again = Comparison.load(tmp_path / "measured.npz")
+    assert again.rows == found.rows
+    assert again.pictures.originals.shape == (4, 8, 8)
+    for name, of_runs in found.fidelities.items():
+        assert torch.equal(again.fidelities[name][0], of_runs[0])
+        assert torch.equal(again.pictures.reconstructions[name], found.pictures.reconstructions[name])
+        assert torch.equal(again.pictures.fidelity[name], found.pictures.fidelity[name])
+
+
+@pytest.mark.parametrize(("lead", "group"), [(0.02, 0), (0.0, 1), (-0.02, 2)])
+def test_what_a_model_beats_is_decided_by_the_interval_of_the_difference(lead, group, generator):
+    other, noise = torch.rand(400, generator=generator), torch.randn(400, generator=generator)
+    pictures = Pictures(torch.zeros(0, 8, 8), torch.zeros(0, 8, 8, dtype=torch.bool), {}, {})
+    found = Comparison(pictures, fidelities={"qmae": [other + lead + 0.1 * (noise - noise.mean())], "qae": [other]})
+    images = torch.rand(2, 8, 8, generator=generator)
+    (row,) = TestSet(images, torch.zeros(2, dtype=torch.long)).measure(
+        Nothing(), PatchMask(8, 0.25), readouts=["amplitude"]
+    )
+    found.rows = [replace(row, model=name) for name in found.fidelities]
+    groups = standing(found, "qmae")
+    assert [bool(names) for names in groups] == [index == group for index in range(3)]
+    assert groups[group][0].startswith("QAE (")
+    assert float(groups[group][0][5:-1]) == pytest.approx(lead, abs=1e-3)

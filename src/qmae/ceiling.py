@@ -12,7 +12,7 @@ from typing import Any, get_args
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import orthogonal
+from torch.nn.utils.parametrize import register_parametrization
 
 from qmae.errors import InputError
 from qmae.masking import Masks, PatchMask, hide
@@ -59,6 +59,18 @@ DESIGNS: dict[str, str] = {
 """The designs, from the paper's to the freest."""
 
 
+class Cayley(nn.Module):
+    """Orthogonal matrices (I - A) (I + A)^-1 = 2 (I + A)^-1 - I with A antisymmetric.
+
+    They reach almost every rotation, as the matrix exponential does, and cost a seventh of it. (Cayley 1846.)
+    """
+
+    def forward(self, free: Float[Tensor, "matrices dim dim"]) -> Float[Tensor, "matrices dim dim"]:
+        """Make free matrices orthogonal, those near zero near the identity."""
+        eye, lower = torch.eye(free.shape[-1]).to(free), free.tril(-1)
+        return 2 * torch.linalg.inv(eye + (lower - lower.mT) / 2) - eye
+
+
 class FreeModel(nn.Module):
     """Kraus operators K on whole images: F = sum_k (ref . K_k x)^2, for a heralded map divided by its squared norm.
 
@@ -75,19 +87,21 @@ class FreeModel(nn.Module):
         dim, positions = config.patch.image_size**2, len(config.patch.corners)
         tokens = 1 if config.design == "tied" else positions
         self.tokens = nn.Parameter(torch.zeros(tokens, *config.patch.shape))
-        shape = {
-            "tied": (1, dim, dim),
-            "tied-tokens": (1, dim, dim),
-            "free": (2, dim, dim),
-            "channel": (1, config.kraus * dim, dim),
-            "unitary-per-position": (positions, dim, dim),
-            "heralded": (1, dim, dim),
-            "heralded-per-position": (positions, dim, dim),
+        count, side = {
+            "tied": (1, dim),
+            "tied-tokens": (1, dim),
+            "free": (2, dim),
+            "channel": (1, config.kraus * dim),
+            "unitary-per-position": (positions, dim),
+            "heralded": (1, dim),
+            "heralded-per-position": (positions, dim),
         }[config.design]
-        start = torch.eye(dim).repeat(shape[0], shape[1] // dim, 1)
-        self.matrices = nn.Parameter(start + 0.01 * torch.randn(start.shape, generator=generator))
-        if not self.heralded:
-            orthogonal(self, "matrices", orthogonal_map="matrix_exp")
+        noise = 0.01 * torch.randn(count, side, side, generator=generator)
+        if self.heralded:
+            self.matrices = nn.Parameter(torch.eye(dim) + noise)
+        else:
+            self.matrices = nn.Parameter(noise)
+            register_parametrization(self, "matrices", Cayley())
 
     @property
     def name(self) -> str:
@@ -111,7 +125,7 @@ class FreeModel(nn.Module):
                 kept, lost = encoder.chunk(2)
                 return torch.stack([decoder[:, : dim // 2] @ kept, decoder[:, : dim // 2] @ lost])[None]
             case _:
-                return self.matrices.unflatten(1, (-1, dim))
+                return self.matrices[:, :, :dim].unflatten(1, (-1, dim))
 
     @property
     def parameter_count(self) -> int:

@@ -131,10 +131,20 @@ class VisionMaskedAutoencoder(nn.Module):
         """The image, its hidden pixels as predicted."""
         unseen = self._patches(hidden.float()).all(2)
         tokens = self.embed(self._patches(visible)) + self.places
-        seen = self.narrow(self.encoder(tokens, src_key_padding_mask=unseen))
+        seen = self.narrow(self._encode(tokens, unseen))
         tokens = torch.where(unseen[:, :, None], self.token, seen) + self.decoder_places
         predicted = self.head(self.decoder(tokens)).transpose(1, 2).unflatten(2, [len(visible[0]) // self.patch] * 2)
         return torch.where(hidden, pixel_shuffle(predicted, self.patch)[:, 0], visible)
+
+    def _encode(
+        self, tokens: Float[Tensor, "batch patches width"], unseen: Bool[Tensor, "batch patches"]
+    ) -> Float[Tensor, "batch patches width"]:
+        """Run the encoder on the seen tokens alone, which is what makes masked autoencoders cheap."""
+        count = int((~unseen).sum(1).max())
+        places = unseen.byte().argsort(dim=1, stable=True)[:, :count, None].expand(-1, -1, tokens.shape[2])
+        padding = unseen.gather(1, places[:, :, 0])
+        encoded = self.encoder(tokens.gather(1, places), src_key_padding_mask=padding if padding.any() else None)
+        return torch.zeros_like(tokens).scatter(1, places, encoded)
 
     def _patches(self, images: Float[Tensor, "batch size size"]) -> Float[Tensor, "batch patches pixels"]:
         return pixel_unshuffle(images[:, None], self.patch).flatten(2).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""The report of a comparison: one table, the models over their number of parameters, pictures."""
+"""The report of a comparison: one table, what it says of the quantum models, figures."""
 
 from __future__ import annotations
 
@@ -12,53 +12,80 @@ from matplotlib.figure import Figure
 
 from qmae.ceiling import DESIGNS
 from qmae.comparison import Comparison
+from qmae.comparison_figures import over_parameters, training_curves
 from qmae.evaluation import TestSet, metrics_json
-from qmae.experiments import first_of_each_class, pictures
 from qmae.figures import NAMES, reconstructions, render
 from qmae.files import write_atomically
-from qmae.report import over_seeds, table
+from qmae.report import html, over_seeds, table
 from qmae.runs import Run
+from qmae.training import History
 
 COLUMNS = {
     "fidelity": "Fidelity",
     "hole_fidelity": "in the hole",
+    "hole_error": "MSE in the hole",
     "composite_fidelity": "Composite",
     "ssim": "SSIM",
     "psnr": "PSNR / dB",
     "accuracy": "Accuracy",
+    "composite_accuracy": "of the composite",
 }
+
+LEGEND = """± is the standard deviation over trainings, brackets the 95% bootstrap interval over the images, the last \
+column the difference of fidelities image by image, of the mean over trainings. *in the hole* is the squared cosine \
+inside the hole alone; the *composite* keeps the visible pixels and takes the hole alone from the model; all else is \
+of raw reconstructions."""
 
 
 def write_comparison(comparison: Comparison, runs: Sequence[Run], test: TestSet, folder: Path) -> None:
-    """Write `metrics.json`, `report.md` and two figures into a folder."""
-    patch = runs[0].model.patch
-    protocol = {"data": runs[0].data, "mask_seed": test.mask_seed, **asdict(patch)}
+    """Write `metrics.json`, `report.md`, `report.html` and the figures into a folder."""
+    protocol = {"data": runs[0].data, "mask_seed": test.mask_seed, **asdict(runs[0].model.patch)}
     content = metrics_json(protocol, test.classifier_accuracy, comparison.rows)
-    shown = first_of_each_class(test.labels)
-    first = {model.name: model for model in [run.load() for run in reversed(runs)]}
-    record = pictures(first.values(), test.images[shown], test.masks(patch)[shown], device=test.device)
     write_atomically(folder / "metrics.json", json.dumps(content, indent=2) + "\n")
-    write_atomically(folder / "parameters.png", render(over_parameters(comparison)))
-    write_atomically(folder / "reconstructions.png", render(reconstructions(record)))
-    write_atomically(folder / "report.md", markdown(comparison))
+    write_pages(folder, markdown(comparison), figures(comparison, histories(runs)))
+
+
+def write_pages(folder: Path, text: str, drawn: dict[str, Figure]) -> None:
+    """Write a report as Markdown and as HTML, and its figures beside them."""
+    pictures = {name: render(figure) for name, figure in drawn.items()}
+    for name, png in pictures.items():
+        write_atomically(folder / name, png)
+    write_atomically(folder / "report.md", text)
+    write_atomically(folder / "report.html", html(text, pictures))
+
+
+def histories(runs: Sequence[Run]) -> dict[str, list[History]]:
+    """Of all runs but searches, by model."""
+    found: dict[str, list[History]] = {}
+    for run in runs:
+        if (name := run.load().name) not in DESIGNS:
+            found.setdefault(name, []).append(run.history())
+    return found
+
+
+def figures(comparison: Comparison, trained: dict[str, list[History]]) -> dict[str, Figure]:
+    """The figures of one comparison by their file names."""
+    known = {name: rows[0].fidelity for name, rows in comparison.models.items() if rows[0].train_seconds is None}
+    levels = {name: 1 - fidelity for name, fidelity in known.items() if name != "original"}
+    drawn = {"parameters.png": over_parameters(comparison), "reconstructions.png": reconstructions(comparison.pictures)}
+    return drawn | ({"training.png": training_curves(trained, levels)} if trained else {})
 
 
 def markdown(comparison: Comparison) -> str:
     """The whole report, its figures as links."""
     row = comparison.rows[0]
     several = "patch" if row.patches == 1 else f"patches, {row.patches} of them"
+    trained = any(name not in DESIGNS and rows[0].train_seconds for name, rows in comparison.models.items())
     return f"""# Comparison at {row.mask_ratio:.1%}, `{row.placement}` masks
 
-{row.images:,} test images, the same hidden {several} for every line, readout `amplitude`. ± is the standard deviation \
-over runs, brackets the 95% bootstrap interval over the images, the last column the difference of fidelities image by \
-image. *in the hole* is the squared cosine inside the hole alone; *composite* keeps the visible pixels and takes the \
-hole alone from the model.
+{row.images:,} test images, the same hidden {several} for every line, readout `amplitude`. {LEGEND}
 
 {result_table(comparison)}
+{"".join(f"{sentence}{chr(10) * 2}" for sentence in standings(comparison))}\
 ![Fidelity over the number of parameters](parameters.png)
 
-![One image of every digit through every run](reconstructions.png)
-"""
+![One image of every digit through every model](reconstructions.png)
+{f"{chr(10)}![Loss while training](training.png){chr(10)}" if trained else ""}"""
 
 
 def result_table(comparison: Comparison) -> str:
@@ -68,34 +95,36 @@ def result_table(comparison: Comparison) -> str:
     for name, rows in comparison.models.items():
         low, high = comparison.lead(name, floor)[1]
         cells = [over_seeds(rows, column) for column in COLUMNS]
-        interval = rows[0].fidelity_interval
-        cells[0] += f" [{interval[0]:.3f}, {interval[1]:.3f}]" if len(rows) == 1 else ""
+        cells[0] += " [{:.3f}, {:.3f}]".format(*comparison.interval(name))
         kept = mean(row.success_probability for row in rows)
-        lines.append(
-            [NAMES.get(name, name), f"{rows[0].parameters:,}", *cells, f"{kept:.0%}", f"{low:+.3f} to {high:+.3f}"]
-        )
-    return table(["Model", "Parameters", *COLUMNS.values(), "Runs kept", f"Above {NAMES.get(floor, floor)}"], lines)
+        lines.append([label(name), f"{rows[0].parameters:,}", *cells, f"{kept:.0%}", f"{low:+.3f} to {high:+.3f}"])
+    return table(["Model", "Parameters", *COLUMNS.values(), "Runs kept", f"Above {label(floor)}"], lines)
 
 
-def over_parameters(comparison: Comparison) -> Figure:
-    """Fidelity of every model over its number of parameters; what has none, and what designs could reach, are lines."""
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.add_subplot()
+def standings(comparison: Comparison) -> list[str]:
+    """Say of every quantum model what it beats and what beats it, in fidelity."""
+    sentences = []
     for name, rows in comparison.models.items():
-        label, height = NAMES.get(name, name), mean(row.fidelity for row in rows)
-        if rows[0].parameters == 0 or name in DESIGNS:
-            side, edge, color = ("left", 0, "#d1602b") if name in DESIGNS else ("right", 1, "black")
-            axes.axhline(height, color=color, ls="--", lw=1)
-            place = {"xycoords": ("axes fraction", "data"), "ha": side, "va": "bottom"}
-            axes.annotate(label, (edge, height), **place, color=color, fontsize=9)
-        else:
-            heights = [row.fidelity for row in rows]
-            color = "#0b6e99" if rows[0].angles else "#7a7a7a"
-            axes.plot([row.parameters for row in rows], heights, "o", color=color, ms=5)
-            axes.annotate(label, (rows[0].parameters, height), xytext=(6, 4), textcoords="offset points", fontsize=9)
-    axes.set_xscale("log")
-    axes.set(xlabel="parameters", ylabel="fidelity")
-    axes.margins(x=0.15)
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure
+        if rows[0].angles:
+            above, level, below = (", ".join(group) or "nothing of these" for group in standing(comparison, name))
+            sentences.append(f"**{label(name)}** is above: {above}. Not told apart: {level}. Below: {below}.")
+    return sentences
+
+
+def standing(comparison: Comparison, model: str) -> tuple[list[str], list[str], list[str]]:
+    """What a model is above of, what it cannot be told apart from, and what it is below of.
+
+    Decided by the 95% bootstrap interval of the paired difference; searches and the originals are left out.
+    """
+    above, level, below = [], [], []
+    for other in comparison.models:
+        if other in (model, "original") or other in DESIGNS:
+            continue
+        lead, (low, high) = comparison.lead(model, other)
+        (above if low > 0 else below if high < 0 else level).append(f"{label(other)} ({lead:+.3f})")
+    return above, level, below
+
+
+def label(name: str) -> str:
+    """A model's name in prose."""
+    return NAMES.get(name, name)

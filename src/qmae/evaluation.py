@@ -30,6 +30,7 @@ from qmae.metrics import (
     hole_error,
     hole_fidelity,
     peak_signal_to_noise,
+    scale_to_maximum,
     structural_similarity,
 )
 from qmae.models import MaskedAutoencoder, embed_references, in_batches
@@ -104,6 +105,16 @@ class Row:
     trash_population: float | None
     images: int
     train_seconds: float | None
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Row:
+        """Rebuild a row from `metrics.json`."""
+        by_class = values["accuracy_by_class"]
+        restored = {
+            "fidelity_interval": tuple(values["fidelity_interval"]),
+            "accuracy_by_class": by_class and {int(label): accuracy for label, accuracy in by_class.items()},
+        }
+        return cls(**{**values, **restored})
 
 
 @dataclass(frozen=True)
@@ -256,6 +267,7 @@ class TestSet:
         quantum = subject if isinstance(subject, MaskedAutoencoder) else None
         trained = subject if isinstance(subject, MaskedAutoencoder | ClassicalModel | FreeModel) else None
         populations, right = outputs.trash_population, self.judge(reconstructions)
+        accuracy = None if right is None else right.float().mean().item()
         psnr = peak_signal_to_noise(reconstructions, self.images).mean().item()
         # Squares of pixels are on another scale than the visible pixels: nothing to be put among them.
         kept = composite(reconstructions, self.images, hidden) if readout == "amplitude" else None
@@ -274,19 +286,28 @@ class TestSet:
             fidelity=outputs.fidelity.mean().item(),
             cosine_similarity=cosine_similarity(reconstructions, self.images).mean().item(),
             ssim=structural_similarity(reconstructions, self.images).mean().item(),
-            accuracy=None if right is None else right.float().mean().item(),
+            accuracy=accuracy,
             patches=patch.patches,
             fidelity_interval=bootstrap_interval(outputs.fidelity),
             psnr=psnr if psnr < EXACT_PSNR else None,
             hole_fidelity=hole_fidelity(reconstructions, self.images, hidden).nanmean().item(),
             hole_error=hole_error(reconstructions, self.images, hidden).mean().item(),
             composite_fidelity=None if kept is None else (cosine_similarity(kept, self.images) ** 2).mean().item(),
-            composite_accuracy=None if kept is None else self.accuracy(kept),
+            composite_accuracy=None
+            if kept is None
+            else accuracy
+            if _alike(kept, reconstructions)
+            else self.accuracy(kept),
             accuracy_by_class=None if right is None else self._by_class(right),
             trash_population=None if populations is None else populations.mean().item(),
             images=len(self.images),
             train_seconds=train_seconds,
         )
+
+
+def _alike(some: Float[Tensor, "images size size"], others: Float[Tensor, "images size size"]) -> bool:
+    """Whether images differ in nothing but their scale, as composites of what keeps the visible pixels do."""
+    return torch.allclose(scale_to_maximum(some), scale_to_maximum(others), atol=1e-5)
 
 
 def metrics_json(protocol: dict[str, Any], classifier_accuracy: float | None, rows: Sequence[Row]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from qmae.baselines import MeanPatch, Nothing, Original, Yardstick
+from qmae.baselines import MeanPatch, NearestNeighbours, Nothing, Original, Ridge, Yardstick
 from qmae.ceiling import FreeConfig
 from qmae.evaluation import Row, Subject, TestSet, complete, metrics_json
 from qmae.images import load_images
@@ -83,7 +83,7 @@ class Protocol:
         return PatchMask(self.size, ratio, self.placement)
 
 
-BUDGETS = {"full": Protocol(), "quick": Protocol(seeds=1, training=TrainingConfig(epochs=3), test_images=2_000)}
+BUDGETS = {"full": Protocol(), "quick": Protocol(seeds=1, training=TrainingConfig(epochs=1), test_images=2_000)}
 """The protocols of `qmae reproduce --budget`."""
 
 
@@ -204,7 +204,8 @@ def reproduce(
 
 def yardsticks(data: str, size: int) -> list[Yardstick]:
     """The rows that no table may lack, from the ceiling to the floor."""
-    return [Original(), MeanPatch(load_images(data, split="train", size=size)[0]), Nothing()]
+    images = load_images(data, split="train", size=size)[0]
+    return [Original(), NearestNeighbours(images), Ridge(images), MeanPatch(images), Nothing()]
 
 
 def first_of_each_class(labels: Int[Tensor, " images"]) -> Int[Tensor, " classes"]:
@@ -255,34 +256,18 @@ def measure_run(
     return rows
 
 
-def best_found(
-    folder: Path,
-    config: FreeConfig,
-    seeds: Sequence[int],
-    *,
-    epochs: int,
-    data: str = "mnist",
-    device: torch.device | str = "cpu",
-    progress: Progress = silent,
-) -> Run:
-    """Search the free matrices of a design, with restarts.
-
-    Searches that lie finished in `folder` are not repeated.
+def searches(folder: Path, config: FreeConfig, seeds: Sequence[int], *, epochs: int, data: str = "mnist") -> list[Run]:
+    """Searches of the free matrices of a design, one for each seed: the best on validation images is what was found.
 
     Args:
         folder: the run folders go to `folder / "runs"`.
         config: the design and its masks.
-        seeds: one search for each.
+        seeds: of the restarts.
         epochs: passes over the training images per search.
         data: what it is searched on.
-        device: where to compute.
-        progress: told of every step.
-
-    Returns:
-        The run of the best fidelity on validation images.
     """
     rate = 0.003 if config.design.startswith("heralded") else 0.01
-    runs = [
+    return [
         Run(
             folder / "runs" / f"{config.design}-{config.patch.ratio:g}-seed{seed}",
             config,
@@ -291,6 +276,8 @@ def best_found(
         )
         for seed in seeds
     ]
-    for run in runs:
-        run.train(device=device, progress=progress)
+
+
+def best_on_validation(runs: Sequence[Run]) -> Run:
+    """The run of the best fidelity on validation images."""
     return max(runs, key=lambda run: run.history().column("validation_fidelity")[-1])

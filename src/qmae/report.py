@@ -251,7 +251,7 @@ def spread(values: Iterable[float | None], metric: str = "fidelity") -> str:
     known = [value for value in values if value is not None]
     if not known:
         return "–"
-    form = "{:.2%}" if metric == "accuracy" else "{:.3f}"
+    form = "{:.2%}" if "accuracy" in metric else "{:.1f}" if metric == "psnr" else "{:.3f}"
     return form.format(mean(known)) + (f" ± {form.format(stdev(known))}" if len(known) > 1 else "")
 
 

@@ -15,9 +15,10 @@ from qmae.classical import ClassicalConfig, ClassicalModel
 from qmae.errors import InputError
 from qmae.files import new_folder, write_atomically
 from qmae.images import load_images
-from qmae.models import CONFIG, WEIGHTS, MaskedAutoencoder, ModelConfig, load_pretrained
+from qmae.masking import PatchMask
+from qmae.models import CONFIG, PRESETS, WEIGHTS, MaskedAutoencoder, ModelConfig, load_pretrained
 from qmae.progress import Progress, silent
-from qmae.settings import TrainingConfig
+from qmae.settings import Preset, TrainingConfig
 from qmae.training import CHECKPOINT, HISTORY, History, Trainable, train
 
 Config = ModelConfig | ClassicalConfig | FreeConfig
@@ -130,6 +131,13 @@ class Run:
             return History.from_csv((self.folder / HISTORY).read_text())
         except (OSError, ValueError) as error:
             raise InputError(f"{self.folder} has no history.csv that can be read: train it by --resume") from error
+
+
+def preset_config(preset: Preset, patch: PatchMask) -> ModelConfig | ClassicalConfig:
+    """The config of a preset: the paper's models, or a classical network."""
+    if preset in PRESETS:
+        return ModelConfig(patch=patch, **PRESETS[preset])
+    return ClassicalConfig(patch, preset)  # pyright: ignore[reportArgumentType]
 
 
 def load_model(folder: Path) -> Trainable:

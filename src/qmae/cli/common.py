@@ -21,6 +21,7 @@ app = typer.Typer(
 
 Accelerator = Literal["auto", "cpu", "cuda"]
 AcceleratorOption = Annotated[Accelerator, typer.Option(help="Where torch computes.")]
+JobsOption = Annotated[int, typer.Option(min=1, help="Trainings at a time, each in a process of its own.")]
 SeedOption = Annotated[int, typer.Option(min=0, max=2**31, help="Seed; the same seed gives the same numbers.")]
 
 

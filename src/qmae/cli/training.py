@@ -18,7 +18,7 @@ from qmae.cli.common import (
     torch_device,
 )
 from qmae.errors import InputError
-from qmae.settings import LEARNING_RATES, Placement, Preset, Readout, TrainingConfig
+from qmae.settings import TRAINING, Placement, Preset, Readout
 from qmae.terminal import console, print_rows, show_progress
 
 if TYPE_CHECKING:
@@ -91,8 +91,10 @@ def train(
     placement: Annotated[Placement, typer.Option(help="Where the masked patch may lie.")] = "grid",
     patches: Annotated[int, typer.Option(min=1, help="Patches that make up the hidden share, on a grid.")] = 1,
     layers: Annotated[int, typer.Option(min=1, help="Sweeps of the ansatz over all pairs of qubits.")] = 1,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = TrainingConfig.epochs,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images per step.")] = TrainingConfig.batch_size,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the training images; by default the preset's.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Images per step; by default the preset's.")] = None,
     learning_rate: Annotated[
         float | None, typer.Option(help="Peak of Adam's one-cycle schedule; by default the preset's.")
     ] = None,
@@ -107,27 +109,24 @@ def train(
 
     Example: `qmae train --preset qmae --epochs 3 --seed 1 --out runs/mine`
     """
-    from qmae.classical import ClassicalConfig
+    from dataclasses import replace
+
     from qmae.files import check_free
     from qmae.masking import PatchMask
-    from qmae.models import PRESETS, ModelConfig
-    from qmae.runs import Run
+    from qmae.models import ModelConfig
+    from qmae.runs import Run, preset_config
 
     if resume:
         _refuse_beside_resume(context)
         run = Run.open(resume)
     else:
-        rate = LEARNING_RATES[preset] if learning_rate is None else learning_rate
-        settings, patch = (
-            TrainingConfig(epochs, batch_size, rate, seed),
-            PatchMask(size, mask_ratio, placement, patches),
-        )
-        if preset in PRESETS:
-            config = ModelConfig(patch=patch, layers=layers, **PRESETS[preset])
+        given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
+        settings = replace(TRAINING[preset], **{name: value for name, value in given.items() if value is not None})
+        config = preset_config(preset, PatchMask(size, mask_ratio, placement, patches))
+        if isinstance(config, ModelConfig):
+            config = replace(config, layers=layers)
         elif layers > 1:
             raise InputError(f"--layers are those of an ansatz, which {preset} has none of: leave them out")
-        else:
-            config = ClassicalConfig(patch, preset)  # pyright: ignore[reportArgumentType]
         several = f"-{patches}patches" if patches > 1 else ""
         folder = out or Path("runs") / f"{preset}-{mask_ratio:g}{several}-{placement}-seed{seed}"
         run = Run(check_free(folder), config, settings, data_source(data))

@@ -8,9 +8,17 @@ from typing import Annotated, Literal, get_args
 
 import typer
 
-from qmae.cli.common import AcceleratorOption, RunInterruptedError, SeedOption, app, torch_device
+from qmae.cli.common import (
+    AcceleratorOption,
+    JobsOption,
+    RunInterruptedError,
+    SeedOption,
+    app,
+    data_source,
+    torch_device,
+)
 from qmae.errors import InputError
-from qmae.settings import Design
+from qmae.settings import Design, Preset
 from qmae.terminal import console, print_rows, show_progress
 
 
@@ -29,6 +37,7 @@ def ceiling(
     data: Annotated[str, typer.Option(help="`mnist`, or an .npz file with `images` and `labels`.")] = "mnist",
     size: Annotated[int, typer.Option(help="Pixels a side, a power of two.")] = 16,
     seed: SeedOption = 0,
+    jobs: JobsOption = 1,
     accelerator: AcceleratorOption = "auto",
 ) -> None:
     """Search the best fidelity that a design could have if its gates were no limit: its matrices are free.
@@ -39,9 +48,10 @@ def ceiling(
     """
     from qmae.ceiling import FreeConfig
     from qmae.evaluation import TestSet, metrics_json
-    from qmae.experiments import best_found
+    from qmae.experiments import best_on_validation, searches
     from qmae.files import write_atomically
     from qmae.masking import PatchMask
+    from qmae.parallel import train_all
 
     device, patch = torch_device(accelerator), PatchMask(size, mask_ratio)
     named = dict.fromkeys(design or get_args(Design))
@@ -53,7 +63,9 @@ def ceiling(
     try:
         for config in configs:
             seeds = range(seed, seed + restarts)
-            best = best_found(out, config, seeds, epochs=epochs, data=data, device=device, progress=show_progress)
+            runs = searches(out, config, seeds, epochs=epochs, data=data)
+            train_all(runs, jobs=jobs, device=device, progress=show_progress)
+            best = best_on_validation(runs)
             seconds = best.history().column("seconds")[-1]
             (row,) = test.measure(
                 best.load(), patch, seed=best.training.seed, train_seconds=seconds, readouts=("amplitude",)
@@ -82,10 +94,11 @@ def compare(
 
     Example: `qmae compare runs/qmae runs/qae runs/unet`
     """
-    from qmae.comparison import all_yardsticks, common_patch
+    from qmae.comparison import common_patch
     from qmae.comparison import compare as measure
     from qmae.comparison_report import write_comparison
     from qmae.evaluation import TestSet
+    from qmae.experiments import yardsticks
     from qmae.files import new_folder
     from qmae.runs import Run
 
@@ -100,7 +113,99 @@ def compare(
         progress=show_progress,
     )
     folder = new_folder(out)
-    yardsticks = all_yardsticks(data, patch.image_size) if baselines == "all" else []
-    comparison = measure(opened, yardsticks, test, on_row=lambda row: print_rows([row]))
+    others = yardsticks(data, patch.image_size) if baselines == "all" else []
+    comparison = measure(opened, others, test, on_row=lambda row: print_rows([row]))
     write_comparison(comparison, opened, test, folder)
-    console.print(f"{folder / 'report.md'}")
+    console.print(f"Report: {folder / 'report.html'} and {folder / 'report.md'}")
+
+
+@app.command()
+def study(
+    out: Annotated[Path, typer.Option(help="Folder for report, figures, trained models and metrics.json.")] = Path(
+        "study"
+    ),
+    budget: Annotated[Literal["full", "quick"], typer.Option(help="`quick`: in small, in ten minutes.")] = "full",
+    jobs: JobsOption = 1,
+    accelerator: AcceleratorOption = "auto",
+) -> None:
+    """The whole comparison: quantum models, networks, designs and yardsticks, over seeds and kinds of masks.
+
+    Interrupted, the same command goes on where it stopped: nothing is trained or measured twice.
+
+    Example: `qmae study --budget quick --out quick-study`
+    """
+    from qmae.files import new_folder
+    from qmae.study import PLANS
+    from qmae.study import study as run_study
+    from qmae.study_report import write_study
+
+    device = torch_device(accelerator)
+    if not (out / "runs").is_dir():
+        new_folder(out)
+    try:
+        results = run_study(
+            PLANS[budget],
+            out,
+            jobs=jobs,
+            device=device,
+            progress=show_progress,
+            on_row=lambda row: print_rows([row]),
+        )
+    except KeyboardInterrupt:
+        raise RunInterruptedError(f"go on with the same command: what is finished lies in {out}") from None
+    write_study(results, out)
+    console.print(f"Report: {out / 'report.html'} and {out / 'report.md'}; all numbers: {out / 'metrics.json'}")
+
+
+@app.command()
+def tune(
+    preset: Annotated[
+        list[str] | None, typer.Option(help=f"{', '.join(get_args(Preset))}; may be repeated; by default all.")
+    ] = None,
+    trials: Annotated[int, typer.Option(min=2, help="Trainings per preset.")] = 10,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images in each.")] = 2,
+    mask_ratio: Annotated[float, typer.Option(help="Hidden share of the image: 0.5, 0.25, 0.125, ...")] = 0.25,
+    data: Annotated[str, typer.Option(help="`mnist`, or an .npz file with `images` [N, H, W].")] = "mnist",
+    size: Annotated[int, typer.Option(help="Pixels a side, a power of two.")] = 16,
+    seed: SeedOption = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the trainings and the table of all trials.")] = Path("tuning"),
+    accelerator: AcceleratorOption = "auto",
+) -> None:
+    """Search learning rate and batch size of every model alike, on validation images: needs `pip install 'qmae[tune]'`.
+
+    Interrupted, the same command goes on where it stopped.
+
+    Example: `qmae tune --preset qmae --preset unet --trials 10`
+    """
+    from qmae.files import new_folder, write_atomically
+    from qmae.masking import PatchMask
+    from qmae.tuning import report
+    from qmae.tuning import tune as search
+
+    for name in preset or []:
+        if name not in get_args(Preset):
+            raise InputError(f"no preset {name!r}: choose of {', '.join(get_args(Preset))}")
+    presets: list[Preset] = list(dict.fromkeys(preset or get_args(Preset)))  # pyright: ignore[reportAssignmentType]
+    device, patch = torch_device(accelerator), PatchMask(size, mask_ratio)
+    if not (out / "runs").is_dir():
+        new_folder(out)
+    try:
+        found = [
+            search(
+                name,
+                patch,
+                out,
+                trials=trials,
+                epochs=epochs,
+                seed=seed,
+                data=data_source(data),
+                device=device,
+                progress=show_progress,
+                on_trial=lambda trial: console.print(str(trial), highlight=False),
+            )
+            for name in presets
+        ]
+    except KeyboardInterrupt:
+        raise RunInterruptedError(f"go on with the same command: finished trials lie in {out}") from None
+    write_atomically(out / "report.md", report(found))
+    console.print(report(found), markup=False, highlight=False)

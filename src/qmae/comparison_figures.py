@@ -1,0 +1,128 @@
+"""Figures of comparisons: fidelity over the number of parameters and over the mask ratio, and training curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import mean, stdev
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from qmae.ceiling import DESIGNS
+from qmae.comparison import Comparison
+from qmae.figures import COLORS, NAMES
+from qmae.training import History
+
+GREYS = ("#111111", "#555555", "#888888", "#aaaaaa")
+"""Of what is not trained by gradients."""
+
+PALETTE = ("#3a7d44", "#8e5ea2", "#b8860b", "#c23b75")
+"""Of classical networks."""
+
+POINTS_PER_EPOCH = 10
+"""Of training curves: the mean over a tenth of an epoch is one point."""
+
+
+def over_parameters(comparison: Comparison) -> Figure:
+    """Fidelity of every model over its number of parameters; what has none, and what designs could reach, are lines."""
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    for name, rows in comparison.models.items():
+        label, height = NAMES.get(name, name), mean(row.fidelity for row in rows)
+        if rows[0].parameters == 0 or name in DESIGNS:
+            side, edge, color = ("left", 0, "#d1602b") if name in DESIGNS else ("right", 1, "black")
+            axes.axhline(height, color=color, ls="--", lw=1)
+            place = {"xycoords": ("axes fraction", "data"), "ha": side, "va": "bottom"}
+            axes.annotate(label, (edge, height), **place, color=color, fontsize=9)
+        else:
+            heights = [row.fidelity for row in rows]
+            color = "#0b6e99" if rows[0].angles else "#7a7a7a"
+            axes.plot([row.parameters for row in rows], heights, "o", color=color, ms=5)
+            axes.annotate(label, (rows[0].parameters, height), xytext=(6, 4), textcoords="offset points", fontsize=9)
+    axes.set_xscale("log")
+    axes.set(xlabel="parameters", ylabel="fidelity")
+    axes.margins(x=0.15)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def over_mask_ratio(comparisons: Sequence[Comparison]) -> Figure:
+    """Fidelity of every model over the mask ratio, on a grid: one patch hidden, and several.
+
+    The bars are the standard deviation over runs.
+    """
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    colors = _colors(comparisons[0])
+    on_grid = [comparison for comparison in comparisons if comparison.rows[0].placement == "grid"]
+    titles = "one patch hidden", "several patches hidden"
+    for axes, title, several in zip(panels, titles, (False, True), strict=True):
+        chosen = [comparison for comparison in on_grid if (comparison.rows[0].patches > 1) == several]
+        chosen.sort(key=lambda comparison: comparison.rows[0].mask_ratio)
+        for name, color in colors.items():
+            groups = [comparison.models[name] for comparison in chosen]
+            axes.errorbar(
+                [100 * rows[0].mask_ratio for rows in groups],
+                [mean(row.fidelity for row in rows) for rows in groups],
+                [stdev([row.fidelity for row in rows]) if len(rows) > 1 else 0 for rows in groups],
+                fmt="o--" if name == "nothing" else "o-",
+                color=color,
+                ms=4,
+                lw=1,
+                label=NAMES.get(name, name),
+            )
+        axes.set(xlabel="hidden, %", title=title)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("fidelity")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", fontsize="small")
+    return figure
+
+
+def training_curves(histories: Mapping[str, Sequence[History]], levels: Mapping[str, float]) -> Figure:
+    """The loss of several models while training: mean and standard deviation over runs.
+
+    Args:
+        histories: by model name, one per run.
+        levels: losses of what is not trained, drawn as lines, by name.
+    """
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    colors = _palette([*histories])
+    for name, runs in histories.items():
+        epochs, curves = zip(*(_smooth(history) for history in runs), strict=True)
+        middle, spread = np.mean(curves, 0), np.std(curves, 0, ddof=1) if len(curves) > 1 else 0
+        axes.plot(epochs[0], middle, color=colors[name], lw=1.2, label=NAMES.get(name, name))
+        axes.fill_between(epochs[0], middle - spread, middle + spread, color=colors[name], alpha=0.25, lw=0)
+    for name, level in levels.items():
+        axes.axhline(level, color="black", ls="--", lw=0.8)
+        place = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "bottom"}
+        axes.annotate(NAMES.get(name, name), (1, level), **place, fontsize=8)
+    axes.set(xlabel="epoch", ylabel="fidelity loss 1 - F", yscale="log")
+    axes.legend(fontsize="small", ncols=2)
+    axes.grid(alpha=0.3, which="both")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _smooth(history: History) -> tuple[np.ndarray, np.ndarray]:
+    """Where in the training, in epochs, and the mean loss around there."""
+    losses, epochs = np.array(history.column("loss_mean")), int(history.column("epoch")[-1])
+    parts = np.array_split(losses, min(epochs * POINTS_PER_EPOCH, len(losses)))
+    ends = np.cumsum([len(part) for part in parts])
+    return ends * epochs / len(losses), np.array([np.nanmean(part) for part in parts])
+
+
+def _colors(comparison: Comparison) -> dict[str, str]:
+    """A color for every model that is measured under all masks, from the best to the worst."""
+    names = [name for name in comparison.models if name not in DESIGNS and name != "original"]
+    trained = [name for name in names if comparison.models[name][0].train_seconds is not None]
+    greys = dict(zip([name for name in names if name not in trained], GREYS, strict=False))
+    colors = _palette(trained) | greys
+    return {name: colors[name] for name in names}
+
+
+def _palette(names: Sequence[str]) -> dict[str, str]:
+    classical = [name for name in names if name not in COLORS]
+    return dict(zip(classical, PALETTE * len(classical), strict=False)) | COLORS

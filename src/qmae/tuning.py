@@ -1,0 +1,125 @@
+"""Equal tuning: for every model that is trained the same search, with the same number of trials, on validation images.
+
+"Better than classical?" (Bowles, Ahmed and Schuld 2024, arXiv 2403.07059) shows what becomes of comparisons without it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from qmae.errors import InputError
+from qmae.masking import PatchMask
+from qmae.progress import Progress, silent
+from qmae.runs import Run, preset_config
+from qmae.settings import Preset, TrainingConfig
+
+LEARNING_RATES = (5e-4, 0.2)
+"""Between these the peak of the schedule is searched, uniformly in its logarithm."""
+
+BATCH_SIZES = (64, 128, 256)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training of a search.
+
+    Attributes:
+        preset: what was trained.
+        training: the settings that were tried.
+        validation_fidelity: after the last epoch; 0 where the training diverged.
+        seconds: that it took.
+    """
+
+    preset: Preset
+    training: TrainingConfig
+    validation_fidelity: float
+    seconds: float
+
+    def __str__(self) -> str:
+        tried = f"learning rate {self.training.learning_rate:.5f}, batches of {self.training.batch_size}"
+        return f"{self.preset:12} {tried:40} validation fidelity {self.validation_fidelity:.4f}  {self.seconds:.0f} s"
+
+
+def tune(
+    preset: Preset,
+    patch: PatchMask,
+    folder: Path,
+    *,
+    trials: int = 10,
+    epochs: int = 2,
+    seed: int = 0,
+    data: str = "mnist",
+    device: torch.device | str = "cpu",
+    progress: Progress = silent,
+    on_trial: Callable[[Trial], None] = lambda trial: None,
+) -> list[Trial]:
+    """Search learning rate and batch size by a tree-structured Parzen estimator (Optuna), half of the trials random.
+
+    The search depends on nothing but its seed and what the trials gave. So one that was interrupted goes on where it
+    stopped: trainings that lie finished in `folder` are not repeated.
+
+    Args:
+        preset: what is trained.
+        patch: the masks.
+        folder: the run folders go to `folder / "runs"`.
+        trials: how many trainings.
+        epochs: of each.
+        seed: of the search and of every training.
+        data: what is trained on.
+        device: where to compute.
+        progress: told of every step.
+        on_trial: called with every trial as soon as it is known.
+
+    Returns:
+        The trials in their order.
+
+    Raises:
+        InputError: Optuna is not installed, or `folder` holds another search.
+    """
+    try:
+        import optuna
+    except ImportError as error:
+        raise InputError("the search needs Optuna: pip install 'qmae[tune]'") from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=trials // 2)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    done = []
+    for number in range(trials):
+        asked = study.ask()
+        rate = asked.suggest_float("learning_rate", *LEARNING_RATES, log=True)
+        training = TrainingConfig(epochs, asked.suggest_categorical("batch_size", BATCH_SIZES), rate, seed)
+        run = Run(folder / "runs" / f"{preset}-trial{number}", preset_config(preset, patch), training, data)
+        run.train(device=device, progress=progress)
+        history = run.history()
+        fidelity = history.column("validation_fidelity")[-1]
+        # NaN, a diverged training, would end the search.
+        trial = Trial(preset, training, 0.0 if math.isnan(fidelity) else fidelity, history.column("seconds")[-1])
+        study.tell(asked, trial.validation_fidelity)
+        done.append(trial)
+        on_trial(trial)
+    return done
+
+
+def best(trials: list[Trial]) -> Trial:
+    """The trial of the highest validation fidelity."""
+    return max(trials, key=lambda trial: trial.validation_fidelity)
+
+
+def report(searches: Sequence[list[Trial]]) -> str:
+    """All trials of several searches as a Markdown table, the best of each marked."""
+    lines = [
+        "| Preset | Trial | Learning rate | Batch size | Validation fidelity | Seconds |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for trials in searches:
+        for number, trial in enumerate(trials):
+            fidelity = f"{trial.validation_fidelity:.4f}"
+            marked = f"**{fidelity}**" if trial is best(trials) else fidelity
+            settings = f"{trial.training.learning_rate:.2g} | {trial.training.batch_size}"
+            lines.append(f"| {trial.preset} | {number} | {settings} | {marked} | {trial.seconds:.0f} |")
+    return "\n".join(lines) + "\n"
