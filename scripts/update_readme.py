@@ -1,8 +1,9 @@
-"""Put the tables and figures of reproductions into README.md and docs/figures.
+"""Put the tables and figures of reproductions and of the study into README.md and docs.
 
-Use: python scripts/update_readme.py reproduction anywhere
+Use: python scripts/update_readme.py reproduction anywhere study
 
-The first folder is that of `make reproduce`; the second, of `qmae reproduce --placement anywhere`, gives its Table 1.
+The first folder is that of `make reproduce`; the second, of `qmae reproduce --placement anywhere`, gives its Table 1;
+the third is that of `qmae study`, whose report becomes docs/study.md.
 """
 
 import re
@@ -22,9 +23,24 @@ def sections(folder: Path) -> dict[str, str]:
     return {name: f"### {title}\n{found[title].replace('(figures/', '(docs/figures/')}" for name, title in wanted}
 
 
-def main(grid: Path, anywhere: Path) -> None:
+def study_sections(folder: Path) -> dict[str, str]:
+    """Put the study's report into docs/study.md, and return what the README shows of it."""
+    report = (folder / "report.md").read_text()
+    for picture in folder.glob("*.png"):
+        shutil.copy(picture, ROOT / "docs" / "figures" / f"study-{picture.name}")
+        report = report.replace(f"({picture.name})", f"(figures/study-{picture.name})")
+    (ROOT / "docs" / "study.md").write_text(report)
+    parts = re.split(r"^##+ (.*)\n", report, flags=re.MULTILINE)[1:]
+    found = dict(zip(parts[::2], parts[1::2], strict=True))
+    main, other = (found[title].replace("(figures/", "(docs/figures/") for title in ("Masks of 25%", "Other masks"))
+    pictures = re.findall(r"^!\[.*\n", main + other, flags=re.MULTILINE)
+    shown = "\n".join(picture for picture in pictures if "parameters" in picture or "mask-ratio" in picture)
+    return {"Standing": found["What beats what"].strip() + "\n", "Study": main.split("\n\n")[1] + "\n\n" + shown}
+
+
+def main(grid: Path, anywhere: Path, study: Path) -> None:
     """Replace what stands between the markers `<!-- NAME -->` and `<!-- end -->`."""
-    tables = sections(grid)
+    tables = sections(grid) | study_sections(study)
     tables["Anywhere"] = sections(anywhere)["Table 1"].replace("beside the paper", "patches anywhere", 1)
     readme = (ROOT / "README.md").read_text()
     for name, text in tables.items():

@@ -17,6 +17,8 @@ from PIL import Image
 import qmae
 from qmae.cli import main
 
+YARDSTICKS = ("original", "knn", "ridge", "mean", "nothing")
+
 
 @pytest.fixture
 def command(monkeypatch, capsys):
@@ -62,7 +64,7 @@ def test_train_evaluate_and_reconstruct(command, small_data, tmp_path):
     code, out, _ = command("evaluate", run, "--images", 20, "--save-reconstructions", tmp_path / "r.npz")
     assert code == 0
     rows = json.loads((run / "metrics.json").read_text())["rows"]
-    assert [row["model"] for row in rows] == [name for name in ("qae", "original", "mean", "nothing") for _ in "ab"]
+    assert [row["model"] for row in rows] == [name for name in ("qae", *YARDSTICKS) for _ in "ab"]
     assert all(row["images"] == 20 and row["accuracy"] is None for row in rows)
     with np.load(tmp_path / "r.npz") as arrays:
         assert arrays["reconstructions"].shape == (20, 8, 8)
@@ -440,20 +442,53 @@ def test_compare_puts_runs_between_floor_and_ceiling(command, tmp_path, small_da
     out = tmp_path / "comparison"
     code, _, errors = command("compare", *runs, "--out", out)
     assert code == 0, errors
-    names = ["original", "knn", "ridge", "mean", "nothing", "autoencoder", "qae"]
+    names = [*YARDSTICKS, "autoencoder", "qae"]
     assert [row["model"] for row in json.loads((out / "metrics.json").read_text())["rows"]] == names
     assert {path.name for path in out.iterdir()} == {
         "metrics.json",
         "report.md",
+        "report.html",
         "parameters.png",
         "reconstructions.png",
+        "training.png",
     }
+    assert "**QAE** is above: " in (out / "report.md").read_text()
     lines = (out / "report.md").read_text().split("\n")
     assert sum(line.startswith("| ") for line in lines) == 2 + len(names)
     assert "| nothing | 0 |" in "\n".join(lines)
     other = tmp_path / "other"
     assert command(*train[:-2], "--mask-ratio", 0.5, "--out", other)[0] == 0
     assert_refused(command("compare", runs[0], other, "--out", tmp_path / "no"), "other masks or images")
+
+
+def test_study_writes_a_report_and_does_nothing_twice(command, tmp_path, small_data, monkeypatch):
+    from qmae import PatchMask
+    from qmae.study import MAIN, PLANS, Plan
+
+    masks, seeds = {MAIN: PatchMask(8, 0.25)}, {"qmae": 1, "qae": 1}
+    plan = Plan(masks, seeds, designs=("tied",), restarts=1, search_epochs=1, epochs=1, data=str(small_data))
+    monkeypatch.setitem(PLANS, "quick", plan)
+    study = "study", "--budget", "quick", "--jobs", 2, "--out", tmp_path / "study"
+    code, printed, errors = command(*study)
+    assert code == 0, errors
+    assert len(re.findall("fidelity", printed)) == 8
+    rows = json.loads((tmp_path / "study" / "metrics.json").read_text())["rows"]
+    assert [row["model"] for row in rows] == [*YARDSTICKS, "qmae", "qae", "tied"]
+    assert command(*study)[1].count("fidelity") == 0
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    assert_refused(command("study", "--budget", "quick", "--out", tmp_path / "mine"), "is taken")
+
+
+def test_tune_lists_its_trials(command, tmp_path, small_data):
+    search = "tune", "--data", small_data, "--size", 8, "--epochs", 1, "--trials", 2, "--out", tmp_path / "tuning"
+    code, printed, errors = command(*search, "--preset", "autoencoder", "--preset", "qae")
+    assert code == 0, errors
+    assert printed.count("validation fidelity") == 4
+    table = (tmp_path / "tuning" / "report.md").read_text()
+    assert table in printed
+    assert len(table.splitlines()) == 2 + 4
+    assert_refused(command("tune", "--preset", "perceptron", "--out", tmp_path / "no"), "no preset 'perceptron'")
 
 
 def test_version(command):

@@ -12,11 +12,12 @@ from markdown_it import MarkdownIt
 
 from qmae.evaluation import Row
 from qmae.experiments import PAPER, RATIOS, TABLE_RATIO, Results
-from qmae.figures import mask_ratios, reconstructions, render, training_loss
+from qmae.figures import NAMES, mask_ratios, reconstructions, render, training_loss
 from qmae.files import write_atomically
 
 METRICS = {"fidelity": "Fidelity", "cosine_similarity": "CS", "ssim": "SSIM", "accuracy": "Accuracy"}
-MODELS = {"original": "original", "qmae": "**QMAE**", "qae": "**QAE**", "mean": "mean patch", "nothing": "nothing"}
+YARDSTICKS = {name: NAMES[name] for name in ("knn", "ridge", "mean")} | {"nothing": "nothing"}
+MODELS = {"original": "original", "qmae": "**QMAE**", "qae": "**QAE**"} | YARDSTICKS
 PAPER_CLASSIFIER = 0.9933
 TOKEN_NOTE = """ The 50% token spans the image, so holes on the left and on the right get different halves of it: in \
 effect a token per column of holes, which the other models lack."""
@@ -48,9 +49,10 @@ def markdown(results: Results) -> str:
 {images:,} test images of {protocol.data}, {protocol.size} x {protocol.size} pixels; one patch of each is hidden, the same for \
 every row. Every model is trained for {protocol.training.epochs} epochs, {f"with {protocol.seeds} seeds; ± is the standard deviation over them" if protocol.seeds > 1 else "with one seed"}.
 
-The yardstick: *nothing* leaves the hole black, *mean patch* fills it with the mean of the training images at that place. A \
-model below *nothing* has made the image worse than it found it. *original* is the unmasked image through the same readout, the \
-ceiling. The classifier gets {spread([results.classifier_accuracy], "accuracy")} of the images as they are right (the paper's: {PAPER_CLASSIFIER:.2%}).
+The yardsticks: *nothing* leaves the hole black, *mean patch* fills it with the mean of the training images at that place, \
+*ridge regression* predicts it linearly from the visible pixels, *nearest neighbours* from the five most similar training images. \
+A model below *nothing* has made the image worse than it found it. *original* is the unmasked image through the same readout, \
+the ceiling. The classifier gets {spread([results.classifier_accuracy], "accuracy")} of the images as they are right (the paper's: {PAPER_CLASSIFIER:.2%}).
 
 ## Table 1: 25% mask, beside the paper
 
@@ -64,7 +66,7 @@ The paper does not say which readout it used. {closer_readout(results)}
 
 ## Figure 6: reconstructions at 25%
 
-![One image of every digit: masked, filled with the mean patch, through QAE and QMAE, and the original](figures/reconstructions.png)
+![One image of every digit: masked, filled by the yardsticks, through QAE and QMAE, and the original](figures/reconstructions.png)
 
 The first test image of every digit, chosen by index; readout `amplitude`.
 
@@ -146,7 +148,7 @@ def common_table(results: Results) -> str:
     for ratio in RATIOS:
         rows = results.select(model="qmae", trained_ratio=ratio, mask_ratio=TABLE_RATIO, readout="amplitude")
         lines.append([f"{MODELS['qmae']} trained at {ratio:.1%}", *(over_seeds(rows, metric) for metric in METRICS)])
-    for model in ("mean", "nothing"):
+    for model in YARDSTICKS:
         rows = at_table_ratio(results, model)
         lines.append([MODELS[model], *(over_seeds(rows, metric) for metric in METRICS)])
     return table([f"Measured at {TABLE_RATIO:.0%}", *METRICS.values()], lines)

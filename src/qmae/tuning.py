@@ -23,6 +23,9 @@ LEARNING_RATES = (5e-4, 0.2)
 
 BATCH_SIZES = (64, 128, 256)
 
+RANDOM_TRIALS = 5
+"""Before the estimator begins to choose."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -50,7 +53,7 @@ def tune(
     patch: PatchMask,
     folder: Path,
     *,
-    trials: int = 10,
+    trials: int = 8,
     epochs: int = 2,
     seed: int = 0,
     data: str = "mnist",
@@ -58,7 +61,7 @@ def tune(
     progress: Progress = silent,
     on_trial: Callable[[Trial], None] = lambda trial: None,
 ) -> list[Trial]:
-    """Search learning rate and batch size by a tree-structured Parzen estimator (Optuna), half of the trials random.
+    """Search learning rate and batch size by a tree-structured Parzen estimator (Optuna); the first trials are random.
 
     The search depends on nothing but its seed and what the trials gave. So one that was interrupted goes on where it
     stopped: trainings that lie finished in `folder` are not repeated.
@@ -86,7 +89,7 @@ def tune(
     except ImportError as error:
         raise InputError("the search needs Optuna: pip install 'qmae[tune]'") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=trials // 2)
+    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=RANDOM_TRIALS)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     done = []
     for number in range(trials):

@@ -162,7 +162,7 @@ def tune(
     preset: Annotated[
         list[str] | None, typer.Option(help=f"{', '.join(get_args(Preset))}; may be repeated; by default all.")
     ] = None,
-    trials: Annotated[int, typer.Option(min=2, help="Trainings per preset.")] = 10,
+    trials: Annotated[int, typer.Option(min=2, help="Trainings per preset.")] = 8,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images in each.")] = 2,
     mask_ratio: Annotated[float, typer.Option(help="Hidden share of the image: 0.5, 0.25, 0.125, ...")] = 0.25,
     data: Annotated[str, typer.Option(help="`mnist`, or an .npz file with `images` [N, H, W].")] = "mnist",
