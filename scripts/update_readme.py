@@ -1,9 +1,8 @@
-"""Put the tables and figures of reproductions and of the study into README.md and docs.
+"""Put the tables and figures of a reproduction, of the study and of the search into README.md and docs.
 
-Use: python scripts/update_readme.py reproduction anywhere study
+Use: python scripts/update_readme.py reproduction study tuning
 
-The first folder is that of `make reproduce`; the second, of `qmae reproduce --placement anywhere`, gives its Table 1;
-the third is that of `qmae study`, whose report becomes docs/study.md.
+The folders are those of `make reproduce`, `qmae study`, whose report becomes docs/study.md, and `qmae tune`.
 """
 
 import re
@@ -38,17 +37,21 @@ def study_sections(folder: Path) -> dict[str, str]:
     return {"Standing": found["What beats what"].strip() + "\n", "Study": main.split("\n\n")[1] + "\n\n" + shown}
 
 
-def main(grid: Path, anywhere: Path, study: Path) -> None:
+def replace_between_markers(page: Path, texts: dict[str, str]) -> None:
     """Replace what stands between the markers `<!-- NAME -->` and `<!-- end -->`."""
-    tables = sections(grid) | study_sections(study)
-    tables["Anywhere"] = sections(anywhere)["Table 1"].replace("beside the paper", "patches anywhere", 1)
-    readme = (ROOT / "README.md").read_text()
-    for name, text in tables.items():
+    content = page.read_text()
+    for name, text in texts.items():
         marker = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", flags=re.DOTALL)
-        readme, replaced = marker.subn(lambda match, text=text: f"{match[1]}{text}{match[2]}", readme)
+        content, replaced = marker.subn(lambda match, text=text: f"{match[1]}{text}{match[2]}", content)
         assert replaced == 1, name
-    (ROOT / "README.md").write_text(readme)
-    for figure in (grid / "figures").glob("*.png"):
+    page.write_text(content)
+
+
+def main(reproduction: Path, study: Path, tuning: Path) -> None:
+    """Update all pages."""
+    replace_between_markers(ROOT / "README.md", sections(reproduction) | study_sections(study))
+    replace_between_markers(ROOT / "docs" / "settings.md", {"Tuning": (tuning / "report.md").read_text()})
+    for figure in (reproduction / "figures").glob("*.png"):
         shutil.copy(figure, ROOT / "docs" / "figures" / figure.name)
 
 
