@@ -75,7 +75,7 @@ TRAINING: dict[Preset, TrainingConfig] = {
     "qae": TrainingConfig(),
     "autoencoder": TrainingConfig(10, batch_size=64, learning_rate=0.013),
     "mae-small": TrainingConfig(5, batch_size=64, learning_rate=0.029),
-    "mae": TrainingConfig(3, batch_size=64, learning_rate=0.001),
+    "mae": TrainingConfig(2, batch_size=256, learning_rate=0.0063),
     "unet": TrainingConfig(2, batch_size=64, learning_rate=0.013),
 }
 """Found by the same search for each, on validation images: `qmae tune`."""
