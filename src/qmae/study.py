@@ -67,9 +67,11 @@ class Plan:
         return self.masks[MAIN].image_size
 
     def runs(self, folder: Path, masks: str) -> list[Run]:
-        """The trainings under one kind of masks."""
+        """The trainings under one kind of masks: all, but for a masked autoencoder where patches are hidden in part."""
         patch, runs = self.masks[masks], []
         for preset, seeds in self.seeds.items():
+            if preset == "mae" and patch.placement == "anywhere":
+                continue  # it is made for patches that are hidden as a whole
             for seed in range(seeds):
                 training = replace(TRAINING[preset], seed=seed)
                 training = replace(training, epochs=self.epochs or training.epochs)

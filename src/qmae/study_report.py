@@ -92,9 +92,7 @@ def class_table(comparison: Comparison) -> str:
 
 def mask_table(results: StudyResults, metric: str) -> str:
     """One metric of every model under every kind of masks."""
+    by_mask = [comparison.models for comparison in results.comparisons.values()]
     names = [name for name in results.comparisons[MAIN].models if name not in DESIGNS]
-    lines = [
-        [label(name), *(over_seeds(comparison.models[name], metric) for comparison in results.comparisons.values())]
-        for name in names
-    ]
+    lines = [[label(name), *(over_seeds(models.get(name, []), metric) for models in by_mask)] for name in names]
     return table(["Model", *results.comparisons], lines)
