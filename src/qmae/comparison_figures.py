@@ -7,6 +7,7 @@ from statistics import mean, stdev
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from qmae.ceiling import DESIGNS
 from qmae.comparison import Comparison
@@ -19,6 +20,9 @@ GREYS = ("#111111", "#555555", "#888888", "#aaaaaa")
 PALETTE = ("#3a7d44", "#8e5ea2", "#b8860b", "#c23b75")
 """Of classical networks."""
 
+LABEL_HEIGHT = 0.01
+"""Of a line of text, in units of fidelity."""
+
 POINTS_PER_EPOCH = 10
 """Of training curves: the mean over a tenth of an epoch is one point."""
 
@@ -27,18 +31,26 @@ def over_parameters(comparison: Comparison) -> Figure:
     """Fidelity of every model over its number of parameters; what has none, and what designs could reach, are lines."""
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
+    design_labels: dict[float, list[str]] = {}
     for name, rows in comparison.models.items():
         label, height = NAMES.get(name, name), mean(row.fidelity for row in rows)
-        if rows[0].parameters == 0 or name in DESIGNS:
-            side, edge, color = ("left", 0, "#d1602b") if name in DESIGNS else ("right", 1, "black")
-            axes.axhline(height, color=color, ls="--", lw=1)
-            place = {"xycoords": ("axes fraction", "data"), "ha": side, "va": "bottom"}
-            axes.annotate(label, (edge, height), **place, color=color, fontsize=9)
+        if name in DESIGNS:
+            axes.axhline(height, color="#d1602b", ls="--", lw=1)
+            # One label for lines so close that labels would cover each other.
+            near = next((other for other in design_labels if abs(other - height) < LABEL_HEIGHT), height)
+            design_labels.setdefault(near, []).append(label)
+        elif rows[0].parameters == 0:
+            axes.axhline(height, color="black", ls="--", lw=1)
+            place = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "bottom"}
+            axes.annotate(label, (1, height), **place, fontsize=9)
         else:
             heights = [row.fidelity for row in rows]
             color = "#0b6e99" if rows[0].angles else "#7a7a7a"
             axes.plot([row.parameters for row in rows], heights, "o", color=color, ms=5)
             axes.annotate(label, (rows[0].parameters, height), xytext=(6, 4), textcoords="offset points", fontsize=9)
+    for height, labels in design_labels.items():
+        place = {"xycoords": ("axes fraction", "data"), "ha": "left", "va": "bottom"}
+        axes.annotate(", ".join(labels), (0, height), **place, color="#d1602b", fontsize=9)
     axes.set_xscale("log")
     axes.set(xlabel="parameters", ylabel="fidelity")
     axes.margins(x=0.15)
@@ -100,6 +112,9 @@ def training_curves(histories: Mapping[str, Sequence[History]], levels: Mapping[
         place = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "bottom"}
         axes.annotate(NAMES.get(name, name), (1, level), **place, fontsize=8)
     axes.set(xlabel="epoch", ylabel="fidelity loss 1 - F", yscale="log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
     axes.legend(fontsize="small", ncols=2)
     axes.grid(alpha=0.3, which="both")
     axes.spines[["top", "right"]].set_visible(False)

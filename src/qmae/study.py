@@ -168,8 +168,9 @@ def _measured(path: Path, runs: Sequence[Run], test: TestSet, on_row: Callable[[
     """Measure runs, or read what was measured, if it was the same runs on as many images."""
     if path.exists():
         known = Comparison.load(path)
-        measured = [(row.model, row.seed) for row in known.rows if row.train_seconds is not None]
-        wanted = [(run.load().name, run.training.seed) for run in runs]
+        # Its seconds tell a training from any other.
+        measured = [(row.seed, row.train_seconds) for row in known.rows if row.train_seconds is not None]
+        wanted = [(run.training.seed, run.history().column("seconds")[-1]) for run in runs]
         if measured == wanted and known.rows[0].images == len(test.images):
             return known
     others = yardsticks(runs[0].data, test.images.shape[-1])
