@@ -5,7 +5,7 @@ import weakref
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from qmae.simulation import embed
+from qmae.simulation import Autoencoder, embed
 
 
 def random_angles(ansatz, seed=0):
@@ -15,6 +15,11 @@ def random_angles(ansatz, seed=0):
 
 def random_states(qubits, count=2, seed=1):
     return embed(torch.rand(count, 2**qubits, generator=torch.Generator().manual_seed(seed), dtype=torch.float64))
+
+
+def tied(encoder):
+    """The paper's model: the decoder is the encoder backwards."""
+    return Autoencoder(encoder, encoder)
 
 
 class LiveTensors(TorchDispatchMode):

@@ -11,7 +11,7 @@ from qmae import Ansatz
 from qmae.circuits import AllPairsBlocks, AutoencoderCircuit, RealAmplitudeEmbedding, TwoQubitBlock
 from qmae.errors import InputError
 from qmae.simulation import DenseEncoder, build_encoder, embed
-from samples import random_angles, random_states
+from samples import random_angles, random_states, tied
 
 
 def test_block_is_that_of_the_paper():
@@ -63,13 +63,13 @@ def test_weights_of_a_wrong_shape_are_refused():
 def test_every_circuit_gives_the_fidelity_and_the_reconstruction(overlap, reset, trash):
     ansatz = Ansatz(3)
     angles, (filled, original) = random_angles(ansatz), random_states(3)
-    encoder = build_encoder(angles, ansatz, trash, states=1)
+    simulated = tied(build_encoder(angles, ansatz, trash, states=1))
     circuit = AutoencoderCircuit(ansatz, trash, overlap, reset)
     device = qp.device("default.qubit", wires=circuit.num_wires + len(trash))
     found = qp.QNode(circuit.fidelity, device)(angles.numpy(), filled.numpy(), original.numpy())
-    assert found == pytest.approx(encoder.reset_fidelity(filled[None], original[None]).item(), abs=1e-10)
+    assert found == pytest.approx(simulated.fidelity(filled[None], original[None]).item(), abs=1e-10)
     pixels = qp.QNode(circuit.probabilities, device)(angles.numpy(), filled.numpy())
-    np.testing.assert_allclose(pixels, encoder.reset_readout(encoder.encode(filled[None]))[0], atol=1e-10)
+    np.testing.assert_allclose(pixels, simulated.readout(filled[None])[0], atol=1e-10)
 
 
 def test_the_papers_circuit_has_its_wires_and_its_value():
@@ -128,8 +128,8 @@ def test_a_preparation_has_the_right_number_of_amplitudes_of_norm_1():
 
 
 def simulated(circuit, angles, filled, original):
-    encoder = build_encoder(angles, circuit.ansatz, circuit.trash_wires, states=1)
-    return encoder.reset_fidelity(filled[None], original[None])[0]
+    simulation = tied(build_encoder(angles, circuit.ansatz, circuit.trash_wires, states=1))
+    return simulation.fidelity(filled[None], original[None])[0]
 
 
 @pytest.mark.parametrize("kinds", [("swap", "swap"), ("inverse", "swap")])

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
+from qmae.config import ModelConfig
 from qmae.errors import InputError
 from qmae.masking import PatchMask
-from qmae.models import ModelConfig
 from qmae.parallel import train_all
 from qmae.runs import Run
 from qmae.settings import TrainingConfig

@@ -39,11 +39,11 @@ def test_the_study_covers_both_overlaps_and_every_image(small_case, monkeypatch)
 def test_the_tokens_rule_is_exact_for_any_shift(small_case, shift):
     model, images, masks = (part.double() if hasattr(part, "double") else part for part in small_case)
     filled = (model.fill(images, masks)[0] + 0.2 * masks.hidden[0]).detach().requires_grad_()
-    encoder = model._encoder(images)
+    simulated = model.autoencoder(model.angles, states=1)
 
     def fidelity(pixels):
         state, original = embed(pixels.flatten())[None], embed(images[0].flatten())[None]
-        return encoder.reset_fidelity(state, original)[0]
+        return simulated.fidelity(state, original)[0]
 
     (expected,) = torch.autograd.grad(fidelity(filled), filled)
     found = token_gradient(lambda pixels: fidelity(pixels).item(), filled.detach(), masks.hidden[0], shift=shift)

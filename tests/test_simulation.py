@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paper_circuit import encoder, output_probabilities, training_circuit
-from qmae.ansatz import Ansatz
+from qmae.ansatz import BLOCKS, Ansatz
 from qmae.errors import InputError
 from qmae.images import load_images
 from qmae.masking import PatchMask
 from qmae.models import MaskedAutoencoder
 from qmae.simulation import DenseEncoder, StateVectorEncoder, build_encoder, embed, read_out
-from samples import LiveTensors, random_angles, random_states
+from samples import LiveTensors, random_angles, random_states, tied
 
 
 def random_case(qubits, generator, layers=1, batch=3):
@@ -39,7 +39,7 @@ def test_fidelity_and_gradients_equal_the_full_circuit(kind, qubits, layers, tra
     theirs_in = [angles.clone().requires_grad_(), filled.clone().requires_grad_()]
     theirs = torch.stack([node(theirs_in[0], *pair) for pair in zip(theirs_in[1], originals, strict=True)])
     ours_in = [angles.clone().requires_grad_(), filled.clone().requires_grad_()]
-    ours = kind.build(ours_in[0], Ansatz(qubits, layers), trash).reset_fidelity(ours_in[1], originals)
+    ours = tied(kind.build(ours_in[0], Ansatz(qubits, layers), trash)).fidelity(ours_in[1], originals)
 
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
     for mine, other in zip(
@@ -71,7 +71,7 @@ def test_readout_and_trash_equal_measurements_of_the_circuit(kind, generator):
     node = qp.QNode(output_probabilities(4), qp.device("default.qubit", wires=5), interface="torch")
     fast = kind.build(angles, Ansatz(4), (0,))
     encoded = fast.encode(filled)
-    for ours, state, pixels in zip(fast.reset_readout(encoded), encoded, filled, strict=True):
+    for ours, state, pixels in zip(tied(fast).readout(filled), encoded, filled, strict=True):
         output, trash = node(angles, pixels)
         torch.testing.assert_close(ours, output, rtol=0, atol=1e-12)
         torch.testing.assert_close((state.abs() ** 2).sum(1), trash, rtol=0, atol=1e-12)
@@ -93,16 +93,17 @@ def test_fused_circuit_equals_its_blocks_one_by_one(kind, qubits, layers, seed):
     torch.testing.assert_close(ours, torch.as_tensor(state()), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("block", BLOCKS)
 @pytest.mark.parametrize(("qubits", "layers", "trash"), [(7, 1, (6,)), (8, 1, (0,)), (8, 3, (2, 5)), (10, 2, (0, 1))])
-def test_both_ways_agree(qubits, layers, trash):
-    ansatz = Ansatz(qubits, layers)
+def test_both_ways_agree(qubits, layers, trash, block):
+    ansatz = Ansatz(qubits, layers, block)
     angles, filled = random_angles(ansatz).requires_grad_(), random_states(qubits, 3).requires_grad_()
     originals = random_states(qubits, 3, seed=2)
     found = []
     for kind in (DenseEncoder, StateVectorEncoder):
         fast = kind.build(angles, ansatz, trash)
         encoded = fast.encode(filled)
-        pixels, fidelity = fast.reset_readout(encoded), fast.reset_fidelity(filled, originals)
+        pixels, fidelity = tied(fast).readout(filled), tied(fast).fidelity(filled, originals)
         # A sum that weighs every image and pixel differently, so that no gradient cancels.
         total = fidelity @ torch.arange(3.0).double() + (pixels.cumsum(1) ** 2).mean()
         found.append([encoded, pixels, fidelity, *torch.autograd.grad(total, (angles, filled))])
@@ -117,8 +118,8 @@ def test_gradients_are_slopes(kind, qubits, layers):
     inputs = random_angles(ansatz).requires_grad_(), random_states(qubits).requires_grad_()
 
     def outputs(angles, states):
-        fast = kind.build(angles, ansatz, (0,))
-        return fast.reset_fidelity(states, random_states(qubits, seed=2)), fast.reset_readout(fast.encode(states))
+        fast = tied(kind.build(angles, ansatz, (0,)))
+        return fast.fidelity(states, random_states(qubits, seed=2)), fast.readout(states)
 
     assert torch.autograd.gradcheck(outputs, inputs)
 
@@ -131,7 +132,7 @@ def test_memory_of_state_vectors_does_not_grow_with_depth():
         fast = StateVectorEncoder.build(random_angles(ansatz), ansatz, (0,))
         fast = replace(fast, unitaries=fast.unitaries.requires_grad_())
         with LiveTensors(at_least=states.numel()) as live:
-            fast.reset_fidelity(states, states).sum().backward()
+            tied(fast).fidelity(states, states).sum().backward()
         peaks.append(live.peak / states.numel())
     assert peaks[0] == peaks[1] > 0
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from qmae import MaskedAutoencoder, PatchMask, TrainingConfig, load_images, train
+from qmae.config import ModelConfig
 from qmae.errors import InputError
 from qmae.files import write_atomically
-from qmae.models import ModelConfig
 from qmae.runs import Run
 from qmae.simulation.fusion import fuse
 from qmae.training import COLUMNS, History, mean_fidelity

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from qmae.ansatz import Ansatz
     from qmae.baselines import MeanPatch, Nothing
+    from qmae.config import ModelConfig
     from qmae.errors import InputError
     from qmae.images import load_images
     from qmae.masking import Masks, PatchMask
-    from qmae.models import MaskedAutoencoder, ModelConfig
+    from qmae.models import MaskedAutoencoder
     from qmae.settings import TrainingConfig
     from qmae.training import train
 
@@ -21,7 +22,7 @@ _HOME = {
     "Masks": "masking",
     "MaskedAutoencoder": "models",
     "MeanPatch": "baselines",
-    "ModelConfig": "models",
+    "ModelConfig": "config",
     "Nothing": "baselines",
     "PatchMask": "masking",
     "TrainingConfig": "settings",

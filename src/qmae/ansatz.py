@@ -6,13 +6,15 @@ templates both read it from here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, count
-from typing import Literal
+from typing import Literal, get_args
 
 from qmae.errors import InputError
+from qmae.settings import Block
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,27 @@ SU4_BLOCK: tuple[Gate, ...] = (
 all of SU(4); at zero angles it is a SWAP."""
 
 
+_REAL_ROTATIONS = Gate("RY", (A,)), Gate("RY", (B,))
+SO4_BLOCK: tuple[Gate, ...] = (
+    *_REAL_ROTATIONS,
+    Gate("CNOT", (A, B)),
+    *_REAL_ROTATIONS,
+    Gate("CNOT", (A, B)),
+    *_REAL_ROTATIONS,
+)
+"""The general real two-qubit circuit of 6 rotations and 2 CNOTs: it reaches all of SO(4), as two Euler decompositions
+side by side (`sweeps.angles_of` inverts it), and is the identity at zero angles."""
+
+BLOCKS: dict[Block, tuple[Gate, ...]] = {"su4": SU4_BLOCK, "so4": SO4_BLOCK}
+
+_TURN = math.pi / 2
+IDENTITY: dict[Block, tuple[float, ...]] = {
+    "su4": (-_TURN, 0, 0, _TURN, 0, 0, -_TURN, -_TURN, _TURN, *(0,) * 6),
+    "so4": (0,) * 6,
+}
+"""Angles at which a block is the identity, but for a phase."""
+
+
 @dataclass(frozen=True)
 class Ansatz:
     """Blocks on all pairs of qubits, in lexicographic order, layer after layer (Section 3.2, Eq. 3).
@@ -60,26 +83,30 @@ class Ansatz:
     Attributes:
         qubits: number of qubits n, at least 2.
         layers: how often the sweep over all pairs is repeated, each time with angles of its own.
+        kind: of the blocks, `"su4"` (15 angles, paper) or `"so4"` (6 angles, real).
 
     Raises:
-        InputError: fewer than two qubits or no layer.
+        InputError: fewer than two qubits, no layer, or an unknown kind of block.
     """
 
     qubits: int
     layers: int = 1
+    kind: Block = "su4"
 
     def __post_init__(self) -> None:
+        if self.kind not in get_args(Block):
+            raise InputError(f"no block {self.kind!r}: choose one of {', '.join(get_args(Block))}")
         if self.qubits < 2 or self.layers < 1:
             raise InputError(f"an ansatz needs 2 qubits and 1 layer at least, not {self.qubits} and {self.layers}")
 
     @property
     def block(self) -> tuple[Gate, ...]:
         """The gates of one block."""
-        return SU4_BLOCK
+        return BLOCKS[self.kind]
 
     @property
     def block_angles(self) -> int:
-        """Angles of one block: 15."""
+        """Angles of one block: 15 or 6."""
         return sum(gate.name != "CNOT" for gate in self.block)
 
     @cached_property
@@ -106,7 +133,7 @@ class Ansatz:
 
     @property
     def angles(self) -> int:
-        """Number of angles, 15 n (n - 1) / 2 a layer (Eq. 3)."""
+        """Number of angles, 15 n (n - 1) / 2 a layer for `su4` (Eq. 3)."""
         return len(self.pairs) * self.block_angles
 
 

@@ -30,6 +30,10 @@ class Yardstick(ABC):
         """Squared overlap with the unit-norm original."""
         return (self.states(images, masks) * embed_references(images)).sum(1) ** 2
 
+    def success_probability(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
+        """Share of the runs that are kept: there are none to discard."""
+        return torch.ones(len(images), device=images.device)
+
     def probabilities(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """Squares of the amplitudes."""
         return (self.states(images, masks) ** 2).view_as(images)

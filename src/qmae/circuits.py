@@ -16,11 +16,13 @@ from pennylane.measurements import ExpectationMP, ProbabilityMP
 from pennylane.operation import Operation
 from pennylane.wires import Wires, WiresLike
 
-from qmae.ansatz import SU4_BLOCK, Ansatz, check_trash_wires
+from qmae.ansatz import BLOCKS, IDENTITY, Ansatz, check_trash_wires
 from qmae.errors import InputError
-from qmae.settings import Overlap, Reset
+from qmae.settings import Block, Bottleneck, Decoder, Overlap, Reset
 
 _GATES = {"RY": qp.RY, "RZ": qp.RZ, "CNOT": qp.CNOT}
+_KINDS: dict[int, Block] = {len(angles): kind for kind, angles in IDENTITY.items()}
+"""The kind of a block by its number of angles."""
 
 
 class RealAmplitudeEmbedding(qp.StatePrep):
@@ -99,19 +101,23 @@ def _multiplexed_ry(angles: Any, *, controls: Wires, target: Any) -> list[Operat
 
 class TwoQubitBlock(Operation):
     r"""The general two-qubit circuit of 15 rotations and 3 CNOTs (Fig. 3 of `arXiv:2511.17372
-    <https://arxiv.org/abs/2511.17372>`_).
+    <https://arxiv.org/abs/2511.17372>`_), or the general real one of 6 rotations and 2 CNOTs.
 
     .. code-block:: none
 
         0: ──RZ──RY──RZ─╭X──RZ─╭●─────╭X──RZ──RY──RZ─┤
         1: ──RZ──RY──RZ─╰●──RY─╰X──RY─╰●──RZ──RY──RZ─┤
 
+        0: ──RY─╭●──RY─╭●──RY─┤
+        1: ──RY─╰X──RY─╰X──RY─┤
+
     Args:
-        weights (tensor_like): the 15 angles, in the order of the rotations, of shape ``(15,)`` or ``(batch, 15)``
+        weights (tensor_like): the 15 or 6 angles, in the order of the rotations, of shape ``(15,)``, ``(6,)`` or
+            with a batch dimension before it
         wires (WiresLike): the two wires
 
     Raises:
-        ValueError: if the last dimension of ``weights`` is not 15
+        ValueError: if the last dimension of ``weights`` is neither 15 nor 6
 
     **Example**
 
@@ -124,10 +130,7 @@ class TwoQubitBlock(Operation):
     grad_method = None
 
     def __init__(self, weights: Any, wires: WiresLike, id: str | None = None) -> None:
-        if qp.math.shape(weights)[-1:] != self.shape():
-            raise ValueError(
-                f"weights need {self.shape()[-1]} angles in the last dimension, not {qp.math.shape(weights)}"
-            )
+        _kind(weights)
         super().__init__(weights, wires=wires, id=id)
 
     @staticmethod
@@ -135,12 +138,12 @@ class TwoQubitBlock(Operation):
         """The gates of the block, in the order in which they act.
 
         Args:
-            weights (tensor_like): the angles, of shape ``(15,)`` or ``(batch, 15)``
+            weights (tensor_like): the angles, as above
             wires (WiresLike): the two wires
         """
         wires, angle = Wires(wires), count()
         gates = []
-        for gate in SU4_BLOCK:
+        for gate in BLOCKS[_kind(weights)]:
             parameters = () if gate.name == "CNOT" else (weights[..., next(angle)],)
             gates.append(_GATES[gate.name](*parameters, wires=[wires[wire] for wire in gate.wires]))
         return gates
@@ -150,9 +153,20 @@ class TwoQubitBlock(Operation):
         return base_label or "U"
 
     @staticmethod
-    def shape() -> tuple[int]:
-        """Shape of the weights of one block."""
-        return (Ansatz(2).block_angles,)
+    def shape(kind: Block = "su4") -> tuple[int]:
+        """Shape of the weights of one block.
+
+        Args:
+            kind (str): ``"su4"`` or ``"so4"``
+        """
+        return (Ansatz(2, kind=kind).block_angles,)
+
+
+def _kind(weights: Any) -> Block:
+    angles = (0, *qp.math.shape(weights))[-1]
+    if angles not in _KINDS:
+        raise ValueError(f"weights need 15 or 6 angles in the last dimension, not {qp.math.shape(weights)}")
+    return _KINDS[angles]
 
 
 class AllPairsBlocks(Operation):
@@ -167,7 +181,8 @@ class AllPairsBlocks(Operation):
     The decoder is ``qp.adjoint(AllPairsBlocks)(weights, wires)``.
 
     Args:
-        weights (tensor_like): of shape ``(blocks, 15)`` or ``(batch, blocks, 15)``; see `shape`
+        weights (tensor_like): of shape ``(blocks, 15)`` or ``(blocks, 6)``, or with a batch dimension before it; see
+            `shape`
         wires (WiresLike): at least two wires
 
     Raises:
@@ -182,8 +197,7 @@ class AllPairsBlocks(Operation):
             raise ValueError(
                 f"{len(Wires(wires))} wires have {pairs} pairs; weights for {blocks} blocks are no whole layers"
             )
-        if qp.math.shape(weights)[-1:] != TwoQubitBlock.shape():
-            raise ValueError(f"weights need {TwoQubitBlock.shape()[0]} angles in the last dimension")
+        _kind(weights)
         super().__init__(weights, wires=wires, id=id)
 
     @staticmethod
@@ -191,7 +205,7 @@ class AllPairsBlocks(Operation):
         """One `TwoQubitBlock` per pair and layer.
 
         Args:
-            weights (tensor_like): of shape ``(blocks, 15)`` or ``(batch, blocks, 15)``
+            weights (tensor_like): as above
             wires (WiresLike): the wires
         """
         wires = Wires(wires)
@@ -207,14 +221,15 @@ class AllPairsBlocks(Operation):
         return base_label or "V"
 
     @staticmethod
-    def shape(n_layers: int, n_wires: int) -> tuple[int, int]:
+    def shape(n_layers: int, n_wires: int, kind: Block = "su4") -> tuple[int, int]:
         """Shape of the weights.
 
         Args:
             n_layers (int): number of layers
             n_wires (int): number of wires
+            kind (str): of the blocks, ``"su4"`` or ``"so4"``
         """
-        return Ansatz(n_wires, n_layers).angle_shape
+        return Ansatz(n_wires, n_layers, kind).angle_shape
 
 
 def swap_test(ancilla: Hashable, first: WiresLike, second: WiresLike) -> None:
@@ -236,13 +251,17 @@ class AutoencoderCircuit:
     """The autoencoder as quantum functions for `qp.QNode`, on any device.
 
     Attributes:
-        ansatz: the encoder; the decoder is its adjoint.
-        trash_wires: which of the ansatz's qubits are reset.
+        ansatz: the encoder.
+        trash_wires: which of the ansatz's qubits end in the bottleneck.
         overlap: `"swap"` (paper) or `"inverse"`, which needs no ancilla and no qubits for the original.
         reset: `"swap"` (paper) or `"measure"`, which needs no fresh qubits.
+        bottleneck: `"reset"` (paper), `"herald"`, where runs are discarded that do not measure 0, or `"none"`.
+        decoder: `"adjoint"` of the encoder (paper), `"free"`, the adjoint of a circuit with angles of its own, or
+            `"none"`.
+        extra: how many of the ansatz's last qubits hold no pixel and enter in |0>.
 
     Raises:
-        InputError: an unknown kind of overlap or reset, or trash wires that do not exist or leave no latent qubit.
+        InputError: an unknown kind of anything, or trash wires that do not exist or leave no latent qubit.
 
     Example:
         >>> circuit = AutoencoderCircuit(Ansatz(8))
@@ -254,21 +273,27 @@ class AutoencoderCircuit:
     trash_wires: tuple[int, ...] = (0,)
     overlap: Overlap = "swap"
     reset: Reset = "swap"
+    bottleneck: Bottleneck = "reset"
+    decoder: Decoder = "adjoint"
+    extra: int = 0
 
     def __post_init__(self) -> None:
         check_trash_wires(self.trash_wires, self.ansatz.qubits)
-        for name, kinds in (("overlap", Overlap), ("reset", Reset)):
+        kinds_of = {"overlap": Overlap, "reset": Reset, "bottleneck": Bottleneck, "decoder": Decoder}
+        for name, kinds in kinds_of.items():
             if getattr(self, name) not in get_args(kinds):
                 raise InputError(f"no {name} {getattr(self, name)!r}: choose one of {', '.join(get_args(kinds))}")
 
     @property
     def registers(self) -> dict[str, tuple[int, ...]]:
-        """The wires of `ancilla`, `fresh`, `input` and `reference`, in this order; the paper's are 0, 1, 2-9, 10-17."""
+        """The wires of `ancilla`, `fresh`, `input`, `reference` and `extra`; the paper's are 0, 1, 2-9, 10-17, none."""
+        swapped = self.bottleneck == "reset" and self.reset == "swap"
         sizes = {
             "ancilla": int(self.overlap == "swap"),
-            "fresh": len(self.trash_wires) if self.reset == "swap" else 0,
-            "input": self.ansatz.qubits,
-            "reference": self.ansatz.qubits if self.overlap == "swap" else 0,
+            "fresh": len(self._pixel_trash) if swapped else 0,
+            "input": self.ansatz.qubits - self.extra,
+            "reference": self.ansatz.qubits - self.extra if self.overlap == "swap" else 0,
+            "extra": self.extra,
         }
         wires = iter(range(sum(sizes.values())))
         return {name: tuple(islice(wires, size)) for name, size in sizes.items()}
@@ -278,11 +303,16 @@ class AutoencoderCircuit:
         """Number of qubits: 2n + trash + 1 for the paper's circuit, at least n."""
         return sum(map(len, self.registers.values()))
 
+    @property
+    def _pixel_trash(self) -> tuple[int, ...]:
+        """Trash that the decoder needs anew."""
+        return tuple(wire for wire in self.trash_wires if wire < self.ansatz.qubits - self.extra)
+
     def fidelity(self, angles: Any, filled: Any, original: Any) -> ExpectationMP:
         """The paper's training circuit (Fig. 4): the autoencoder's output is compared with the original.
 
         Args:
-            angles: [blocks, 15] in radians.
+            angles: [blocks, 15 or 6] in radians, a free decoder's behind the encoder's.
             filled: amplitudes [2^n] of the image with the token in the hole, of norm 1.
             original: amplitudes [2^n] of the unmasked image, of norm 1.
 
@@ -309,13 +339,13 @@ class AutoencoderCircuit:
         wires = self.registers
         if self.overlap == "swap":
             return qp.expval(qp.Z(wires["ancilla"][0]))
-        return qp.expval(qp.Projector([0] * self.ansatz.qubits, wires=wires["input"]))
+        return qp.expval(qp.Projector([0] * len(wires["input"]), wires=wires["input"]))
 
     def probabilities(self, angles: Any, filled: Any) -> ProbabilityMP:
         """The autoencoder alone, its output measured: the reconstruction.
 
         Args:
-            angles: [blocks, 15] in radians.
+            angles: [blocks, 15 or 6] in radians, a free decoder's behind the encoder's.
             filled: amplitudes [2^n] of the image with the token in the hole, of norm 1.
 
         Returns:
@@ -326,14 +356,20 @@ class AutoencoderCircuit:
         return qp.probs(wires=self.registers["input"])
 
     def autoencode(self, angles: Any) -> None:
-        """Encoder, reset of the trash and decoder, on an input that is prepared."""
+        """Encoder, bottleneck and decoder, on an input that is prepared."""
         wires = self.registers
-        AllPairsBlocks(angles, wires=wires["input"])
-        trash = [wires["input"][wire] for wire in self.trash_wires]
-        if self.reset == "swap":
-            for pair in zip(wires["fresh"], trash, strict=True):
-                qp.SWAP(wires=pair)
+        inside, blocks = [*wires["input"], *wires["extra"]], len(self.ansatz.pairs)
+        AllPairsBlocks(angles[:blocks], wires=inside)
+        if self.bottleneck == "herald":
+            for wire in self.trash_wires:
+                qp.measure(inside[wire], postselect=0)
+        elif self.reset == "swap":
+            for fresh, wire in zip(wires["fresh"], self._pixel_trash, strict=True):
+                qp.SWAP(wires=[fresh, inside[wire]])
         else:
-            for wire in trash:
-                qp.measure(wire, reset=True)
-        qp.adjoint(AllPairsBlocks)(angles, wires=wires["input"])
+            for wire in self._pixel_trash:
+                qp.measure(inside[wire], reset=True)
+        if self.decoder != "none":
+            qp.adjoint(AllPairsBlocks)(
+                angles[:blocks] if self.decoder == "adjoint" else angles[blocks:], wires["input"]
+            )

@@ -48,14 +48,17 @@ class States:
         """Compute them.
 
         Args:
-            model: any model; it is changed to double precision.
+            model: with the paper's bottleneck and decoder; it is changed to double precision.
             images: the originals.
             masks: one per image.
 
         Raises:
             InputError: an original is all black or holds NaN, or nothing of one is left to embed; it is named by its
-                index.
+                index. Or the model has another bottleneck, decoder or conditioning than the paper's.
         """
+        config = model.config
+        if (config.bottleneck, config.decoder, config.conditioning) != ("reset", "adjoint", "none"):
+            raise InputError("this works for models with the paper's bottleneck and decoder: use AutoencoderCircuit")
         model, images = model.double(), images.double()
         filled = embed(model.fill(images, masks).flatten(1))
         empty = (filled == 0).all(1).nonzero().flatten().tolist()

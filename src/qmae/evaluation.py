@@ -156,8 +156,7 @@ def complete(
         batch = part.to(device), hidden.to(device)
         fidelities.append(subject.fidelity(*batch))
         probabilities.append(subject.probabilities(*batch))
-        kept = subject.success_probability(*batch) if isinstance(subject, FreeModel) else torch.ones(len(part))
-        successes.append(kept)
+        successes.append(subject.success_probability(*batch))
         if quantum:
             populations.append(quantum.encode(*batch).trash_population)
     return Outputs(
@@ -280,8 +279,8 @@ class TestSet:
             seed=seed,
             mask_seed=self.mask_seed,
             parameters=subject.parameter_count,
-            angles=quantum.angles.numel() if quantum else 0,
-            token_parameters=subject.parameter_count - quantum.angles.numel() if quantum else 0,
+            angles=quantum.angle_count if quantum else 0,
+            token_parameters=subject.parameter_count - quantum.angle_count if quantum else 0,
             success_probability=outputs.success.mean().item(),
             fidelity=outputs.fidelity.mean().item(),
             cosine_similarity=cosine_similarity(reconstructions, self.images).mean().item(),

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from qmae.baselines import MeanPatch, NearestNeighbours, Nothing, Original, Ridge, Yardstick
 from qmae.ceiling import FreeConfig
+from qmae.config import PRESETS, ModelConfig
 from qmae.evaluation import Row, Subject, TestSet, complete, metrics_json
 from qmae.images import load_images
 from qmae.masking import Masks, PatchMask
-from qmae.models import PRESETS, ModelConfig
 from qmae.progress import Progress, silent
 from qmae.runs import Run
 from qmae.settings import Placement, Readout, TrainingConfig

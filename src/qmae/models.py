@@ -3,83 +3,29 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 import torch
-from jaxtyping import Bool, Complex, Float
+from jaxtyping import Bool, Float, Inexact, Int
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from qmae.ansatz import Ansatz, check_trash_wires
+from qmae.ansatz import IDENTITY
+from qmae.config import PRESETS, ModelConfig
 from qmae.errors import InputError
 from qmae.files import write_atomically
 from qmae.masking import Masks, PatchMask, hide
-from qmae.settings import MaskToken, Readout
-from qmae.simulation import Encoder, build_encoder, embed, read_out
+from qmae.settings import Readout
+from qmae.simulation import Autoencoder, build_encoder, embed, probabilities_of, read_out
 
 Module = TypeVar("Module", bound=nn.Module)
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "qae": {"mask_token": "none"},
-    "qmae": {"mask_token": "shared"},
-}
-"""The paper's two models; they differ in the mask token alone."""
-
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 """The files of a saved model."""
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """All that defines a model but its parameters.
-
-    Attributes:
-        patch: the masks it is made for; they fix the image size and the token's shape.
-        mask_token: `"none"` or `"shared"`.
-        trash_wires: the qubits that are reset between encoder and decoder; by default the most
-            significant one. The others are the latent space.
-        layers: sweeps of the ansatz over all pairs of qubits.
-        initial_spread: standard deviation of the initial angles, in radians; chosen as docs/settings.md says.
-
-    Raises:
-        InputError: trash wires that do not exist or leave no latent qubit, or an unknown kind of token.
-    """
-
-    patch: PatchMask = field(default_factory=PatchMask)
-    mask_token: MaskToken = "shared"
-    trash_wires: tuple[int, ...] = (0,)
-    layers: int = 1
-    initial_spread: float = 0.5
-
-    def __post_init__(self) -> None:
-        if self.mask_token not in get_args(MaskToken):
-            raise InputError(f"no mask token {self.mask_token!r}: choose one of {', '.join(get_args(MaskToken))}")
-        check_trash_wires(self.trash_wires, self.qubits)
-
-    @property
-    def qubits(self) -> int:
-        """Number of qubits n = log2(pixels)."""
-        return 2 * round(math.log2(self.patch.image_size))
-
-    @property
-    def ansatz(self) -> Ansatz:
-        """The circuit of the encoder; the decoder is its adjoint."""
-        return Ansatz(self.qubits, self.layers)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
-        """Rebuild a config from `dataclasses.asdict`, as it stands in `config.json`."""
-        settings = {
-            **values,
-            "patch": PatchMask(**values["patch"]),
-            "trash_wires": tuple(values["trash_wires"]),
-        }
-        return cls(**settings)
 
 
 @dataclass(frozen=True)
@@ -87,24 +33,23 @@ class Encoded:
     """The encoder's output V |psi> on trash and latent qubits (Eq. 4).
 
     Attributes:
-        state: amplitudes, Complex [batch, 2^trash, 2^latent].
+        state: amplitudes, complex or, of real circuits, real [batch, 2^trash, 2^latent].
     """
 
-    state: Complex[Tensor, "batch trash latent"]
+    state: Inexact[Tensor, "batch trash latent"]
 
     @property
     def trash_population(self) -> Float[Tensor, " batch"]:
-        """P(|0>), the probability to find all trash qubits in |0>: 1 if the reset loses nothing (Eq. 5)."""
-        kept = self.state[:, 0]
-        return (kept.real**2 + kept.imag**2).sum(-1)
+        """P(|0>), the probability to find all trash qubits in |0>: 1 if the bottleneck loses nothing (Eq. 5)."""
+        return probabilities_of(self.state[:, 0]).sum(-1)
 
     @property
-    def trash(self) -> Complex[Tensor, "batch trash trash"]:
+    def trash(self) -> Inexact[Tensor, "batch trash trash"]:
         """Density matrix of the trash qubits, the latent ones traced out."""
         return torch.einsum("bkl,bml->bkm", self.state, self.state.conj())
 
     @property
-    def latent(self) -> Complex[Tensor, "batch latent latent"]:
+    def latent(self) -> Inexact[Tensor, "batch latent latent"]:
         """Density matrix of the latent qubits, the trash traced out: what the decoder gets beside fresh |0>s."""
         return torch.einsum("bkl,bkm->blm", self.state, self.state.conj())
 
@@ -112,26 +57,35 @@ class Encoded:
 class MaskedAutoencoder(nn.Module):
     """A quantum autoencoder that sees an image with a hole and returns the whole image.
 
-    masked image -> token into the hole -> amplitude embedding -> V(angles) -> trash reset -> V^dagger
+    masked image -> token into the hole -> amplitude embedding -> encoder -> bottleneck -> decoder
 
-    Simulated exactly, differentiable, and equal to the paper's circuit on 2n + 2 qubits.
+    Simulated exactly, differentiable, and with the default settings equal to the paper's circuit on 2n + 2 qubits.
 
     Args:
         config: what the model is.
-        generator: draws the initial angles, from a normal distribution around 0. The token starts at 0, so that
-            QMAE and QAE of one seed start as the same function.
+        generator: draws the initial angles, from a normal distribution. The token starts at 0, so that QMAE and QAE
+            of one seed start as the same function.
 
     Attributes:
-        angles: Float [blocks, 15], in radians; 420 for 8 qubits and one layer.
-        token: Float [patch height, patch width] in units of pixel values, unconstrained, or None.
+        angles: Float, of `config.angle_shape`, in radians; [28, 15] for 8 qubits and one layer.
+        offsets: Float [places, blocks, angles of a block], what is added for a hidden patch, or None.
+        token: Float [patch height, patch width] in units of pixel values, unconstrained; with a token per position
+            Float [size, size], the patch of every place lying there; or None.
     """
 
     def __init__(self, config: ModelConfig, *, generator: torch.Generator) -> None:
         super().__init__()
         self.config = config
-        angles = torch.randn(config.ansatz.angle_shape, generator=generator)
-        self.angles = nn.Parameter(config.initial_spread * angles)
-        self.token = nn.Parameter(torch.zeros(config.patch.shape)) if config.mask_token == "shared" else None
+        centre = torch.tensor(IDENTITY[config.block]) if config.initial_angles == "identity" else 0
+        self.angles = nn.Parameter(
+            centre + config.initial_spread * torch.randn(config.angle_shape, generator=generator)
+        )
+        offsets = (
+            torch.zeros(len(config.patch.corners), *config.angle_shape) if config.conditioning == "offsets" else None
+        )
+        self.offsets = None if offsets is None else nn.Parameter(offsets)
+        shape = {"none": None, "shared": config.patch.shape, "per_position": [config.patch.image_size] * 2}
+        self.token = None if config.mask_token == "none" else nn.Parameter(torch.zeros(shape[config.mask_token]))
 
     @classmethod
     def from_preset(
@@ -158,8 +112,19 @@ class MaskedAutoencoder(nn.Module):
 
     @property
     def name(self) -> str:
-        """The preset that has this mask token."""
-        return next(name for name, preset in PRESETS.items() if preset["mask_token"] == self.config.mask_token)
+        """The preset that has these settings, layers and trash left aside, or `custom`."""
+        ignored = {"patch", "layers", "trash_wires", "initial_spread"}
+        settings = {name: value for name, value in asdict(self.config).items() if name not in ignored}
+        for name, preset in PRESETS.items():
+            default = asdict(ModelConfig(**preset))
+            if all(default[setting] == value for setting, value in settings.items()):
+                return name
+        return "custom"
+
+    @property
+    def angle_count(self) -> int:
+        """Number of trainable angles, those of all places."""
+        return self.angles.numel() + (0 if self.offsets is None else self.offsets.numel())
 
     @property
     def parameter_count(self) -> int:
@@ -173,6 +138,8 @@ class MaskedAutoencoder(nn.Module):
         """
         if self.token is None:
             return hide(images, masks)
+        if self.config.mask_token == "per_position":
+            return torch.where(masks.hidden, self.token, images)
         index = masks.patch.token_index(self.config.patch.shape).to(self.token.device)
         patches = self.token.flatten()[index]
         # On a grid the tiles lie alike for all positions, and only there can be several patches: the first will do.
@@ -185,7 +152,7 @@ class MaskedAutoencoder(nn.Module):
 
     def encode(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Encoded:
         """Run the encoder on the masked images (Eq. 4)."""
-        return Encoded(self._encoder(images).encode(self._states(images, masks)))
+        return Encoded(self._for_each(masks, lambda circuit, states: circuit.encoder.encode(states), images))
 
     def fidelity(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
         """Fidelity <ref| rho |ref> of the decoder's output with the unmasked image (Eq. 8), differentiable.
@@ -195,20 +162,28 @@ class MaskedAutoencoder(nn.Module):
             masks: one per image.
 
         Returns:
-            F in [0, 1]. It is 0 where nothing is left to embed: no lit pixel visible and no token.
+            F in [0, 1], with a heralded bottleneck that of the runs that are kept. It is 0 where nothing is left to
+            embed: no lit pixel visible and no token.
 
         Raises:
-            InputError: an original is all black or holds NaN, so that there is no state to compare with.
+            InputError: an original is all black or holds NaN, so that there is no state to compare with; or the angles
+                depend on the mask's place, and the masks are of another kind.
         """
-        return self._encoder(images).reset_fidelity(self._states(images, masks), embed_references(images))
+        references = embed_references(images)
+        return self._for_each(masks, lambda circuit, *states: circuit.fidelity(*states), images, references)
+
+    def success_probability(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
+        """Share of the runs that are kept: 1 but with a heralded bottleneck, differentiable."""
+        if self.config.bottleneck != "herald":
+            return torch.ones(len(images), device=images.device)
+        return self._for_each(masks, lambda circuit, states: circuit.success_probability(states), images)
 
     def probabilities(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """Probability of every pixel's basis state in the decoder's output, diag rho (Eq. 6).
 
         Each image sums to 1, or to 0 where nothing was left to embed.
         """
-        encoder = self._encoder(images)
-        return encoder.reset_readout(encoder.encode(self._states(images, masks))).view_as(images)
+        return self._for_each(masks, lambda circuit, states: circuit.readout(states), images).view_as(images)
 
     def reconstruct(
         self, images: Float[Tensor, "batch size size"], masks: Masks, *, readout: Readout = "amplitude"
@@ -245,11 +220,45 @@ class MaskedAutoencoder(nn.Module):
         """
         return load_pretrained(folder, lambda config: cls(ModelConfig.from_dict(config), generator=torch.Generator()))
 
-    def _encoder(self, images: Float[Tensor, "batch size size"]) -> Encoder:
-        return build_encoder(self.angles, self.config.ansatz, self.config.trash_wires, states=len(images))
+    def angles_at(self, position: Int[Tensor, "*patches"]) -> Float[Tensor, "blocks angles"]:
+        """The angles of the circuit for one place of the hidden patch, or for the places of several."""
+        if self.config.conditioning == "separate":
+            return self.angles[position]
+        if self.offsets is None:
+            return self.angles
+        return self.angles + self.offsets[position].view(-1, *self.angles.shape).sum(0)
 
-    def _states(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch dim"]:
-        return embed(self.fill(images, masks).flatten(1))
+    def autoencoder(self, angles: Float[Tensor, "blocks angles"], *, states: int) -> Autoencoder:
+        """Build the simulation of the circuit with these angles that is fastest for so many states."""
+        config, ansatz = self.config, self.config.ansatz
+        own, free = angles.split([len(ansatz.pairs), len(angles) - len(ansatz.pairs)])
+        encoder = build_encoder(own, ansatz, config.trash_wires, states=states, ancillas=config.ancillas)
+        if config.decoder == "free":
+            decoder = build_encoder(free, config.decoder_ansatz, config.reset_wires, states=states)
+        else:
+            decoder = encoder if config.decoder == "adjoint" else None
+        return Autoencoder(encoder, decoder, heralded=config.bottleneck == "herald")
+
+    def _for_each(
+        self,
+        masks: Masks,
+        function: Callable[..., Inexact[Tensor, "part *out"]],
+        images: Float[Tensor, "batch size size"],
+        *more: Float[Tensor, "batch dim"],
+    ) -> Inexact[Tensor, "batch *out"]:
+        """Call a function with the circuit of every mask and the states of the images that have this mask."""
+        batch = embed(self.fill(images, masks).flatten(1)), *more
+        if self.config.conditioning == "none":
+            return function(self.autoencoder(self.angles, states=len(images)), *batch)
+        if masks.patch != self.config.patch:
+            raise InputError("the angles depend on the place of the mask: measure it under masks of its own kind")
+        kinds, kind = masks.position.unique(dim=0, return_inverse=True)
+        groups = [(kind == index).nonzero()[:, 0] for index in range(len(kinds))]
+        parts = [
+            function(self.autoencoder(self.angles_at(position), states=len(rows)), *(part[rows] for part in batch))
+            for position, rows in zip(kinds, groups, strict=True)
+        ]
+        return torch.cat(parts)[torch.cat(groups).argsort()]
 
 
 def load_pretrained(folder: str | Path, build: Callable[[dict[str, Any]], Module]) -> Module:

@@ -25,7 +25,7 @@ from qmae.ansatz import Ansatz
 from qmae.errors import InputError
 from qmae.masking import Masks
 from qmae.models import MaskedAutoencoder, embed_references
-from qmae.simulation import DenseEncoder, embed
+from qmae.simulation import Autoencoder, DenseEncoder, embed
 from qmae.simulation.encoders import split_trash
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def adam_step(model: MaskedAutoencoder, backward: Callable[[], object]) -> Step:
 def states_step(
     simulate: Simulate, model: MaskedAutoencoder, images: Float[Tensor, "batch size size"], masks: Masks
 ) -> Step:
-    """Masked images and originals through the encoder, then the fidelity as in `Encoder.reset_fidelity`."""
+    """Masked images and originals through the encoder, then the fidelity as in `Autoencoder.fidelity`."""
 
     def backward() -> None:
         both = torch.cat([embed(model.fill(images, masks).flatten(1)), embed_references(images)])
@@ -77,7 +77,7 @@ def matrix_step(
     def backward() -> None:
         encoder = DenseEncoder(split_trash(matrix().T.contiguous(), model.config.trash_wires))
         states = embed(model.fill(images, masks).flatten(1))
-        (1 - encoder.reset_fidelity(states, embed_references(images))).mean().backward()
+        (1 - Autoencoder(encoder, encoder).fidelity(states, embed_references(images))).mean().backward()
 
     return adam_step(model, backward)
 

@@ -12,14 +12,16 @@ import torch
 
 from qmae.ceiling import FreeConfig, FreeModel
 from qmae.classical import ClassicalConfig, ClassicalModel
+from qmae.config import PRESETS, ModelConfig
 from qmae.errors import InputError
 from qmae.files import new_folder, write_atomically
 from qmae.images import load_images
 from qmae.masking import PatchMask
-from qmae.models import CONFIG, PRESETS, WEIGHTS, MaskedAutoencoder, ModelConfig, load_pretrained
+from qmae.models import CONFIG, WEIGHTS, MaskedAutoencoder, load_pretrained
+from qmae.optimizers import Trainable
 from qmae.progress import Progress, silent
 from qmae.settings import Preset, TrainingConfig
-from qmae.training import CHECKPOINT, HISTORY, History, Trainable, train
+from qmae.training import CHECKPOINT, HISTORY, History, train
 
 Config = ModelConfig | ClassicalConfig | FreeConfig
 """What a run trains: a quantum model, a classical network, or a design with free matrices."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from qmae.errors import InputError
 
@@ -13,8 +13,27 @@ Placement = Literal["grid", "anywhere"]
 Readout = Literal["amplitude", "probability"]
 """What is taken for a pixel's value: sqrt(p_i), which undoes the embedding, or p_i, the basis state's probability."""
 
-MaskToken = Literal["none", "shared"]
-"""`none` leaves the hole black (QAE); `shared` puts one learnable patch into it, wherever it is (QMAE)."""
+MaskToken = Literal["none", "shared", "per_position"]
+"""`none` leaves the hole black (QAE); `shared` puts one learnable patch into it, wherever it is (QMAE); `per_position`
+has a patch for every place of the grid."""
+
+Bottleneck = Literal["none", "reset", "herald"]
+"""What becomes of the trash. `none`: there is none, nothing is compressed. `reset`: thrown away and replaced by |0>
+(paper). `herald`: measured, and only runs that give |0> are kept."""
+
+Decoder = Literal["adjoint", "free", "none"]
+"""`adjoint`: the encoder backwards (paper). `free`: a circuit with angles of its own. `none`: what leaves the
+bottleneck is the output."""
+
+Conditioning = Literal["none", "separate", "offsets"]
+"""How the angles depend on where the mask is, which is known. `none`: not at all (paper). `separate`: a set for every
+place. `offsets`: a common set, and one that is added for every hidden patch."""
+
+InitialAngles = Literal["zero", "identity"]
+"""Around which angles the initial ones are drawn: 0, where the paper's block is a SWAP, or those of the identity."""
+
+Block = Literal["su4", "so4"]
+"""The two-qubit block: the paper's general one of 15 rotations, or the general real one of 6."""
 
 Network = Literal["autoencoder", "mae-small", "mae", "unet"]
 """A linear autoencoder, a masked autoencoder after He et al. in two sizes, a U-Net."""
@@ -46,6 +65,10 @@ Preset = Literal["qmae", "qae", "autoencoder", "mae-small", "mae", "unet"]
 """What `qmae train` trains: the paper's two models, or a classical network."""
 
 
+Method = Literal["adam", "sweeps"]
+"""How angles are trained. `adam`: by gradients (paper). `sweeps`: block by block, each set to the best it can be."""
+
+
 @dataclass(frozen=True)
 class TrainingConfig:
     """How a model is trained; the defaults are those of QMAE and QAE. docs/settings.md says how they were chosen.
@@ -53,19 +76,27 @@ class TrainingConfig:
     Attributes:
         epochs: passes over the training images.
         batch_size: images per step of Adam.
-        learning_rate: peak of the one-cycle schedule.
+        learning_rate: peak of the one-cycle schedule; with `sweeps` the token's constant one.
         seed: for the order of the images and their masks.
+        method: `"adam"` or `"sweeps"`.
+        success_weight: what a discarded run costs, L in the loss 1 - F + L (1 - p).
 
     Raises:
-        InputError: a number that is not positive.
+        InputError: a number that is not positive, a negative weight, or an unknown method.
     """
 
     epochs: int = 3
     batch_size: int = 128
     learning_rate: float = 0.19
     seed: int = 0
+    method: Method = "adam"
+    success_weight: float = 0.0
 
     def __post_init__(self) -> None:
+        if self.method not in get_args(Method):
+            raise InputError(f"no method {self.method!r}: choose one of {', '.join(get_args(Method))}")
+        if self.success_weight < 0:
+            raise InputError("a success weight must not be negative")
         if self.epochs < 1 or self.batch_size < 1 or not self.learning_rate > 0:
             raise InputError("epochs, batch size and learning rate must be positive")
 

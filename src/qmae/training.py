@@ -14,12 +14,11 @@ from jaxtyping import Float
 from safetensors.torch import save
 from torch import Tensor
 
-from qmae.ceiling import FreeModel
-from qmae.classical import ClassicalModel
 from qmae.errors import InputError
 from qmae.files import write_atomically
 from qmae.masking import Masks
-from qmae.models import WEIGHTS, MaskedAutoencoder, embed_references, in_batches
+from qmae.models import WEIGHTS, embed_references, in_batches
+from qmae.optimizers import Trainable, build_optimizer
 from qmae.progress import Progress, silent
 from qmae.settings import TrainingConfig
 
@@ -29,9 +28,6 @@ COLUMNS = (
 )
 CHECKPOINT, HISTORY = "checkpoint.pt", "history.csv"
 VALIDATION_MASK_SEED = 1
-
-Trainable = MaskedAutoencoder | ClassicalModel | FreeModel
-"""What can be trained: a quantum model, a classical network, or a design with free matrices."""
 
 
 @dataclass
@@ -151,27 +147,19 @@ class _TrainingState:
         self.model = model
         self.steps_per_epoch = steps_per_epoch
         self.total_steps = config.epochs * steps_per_epoch
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, config.learning_rate, total_steps=self.total_steps, cycle_momentum=False
-        )
+        self.optimizer = build_optimizer(model, config, total_steps=self.total_steps)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.history = History()
 
     def step(self, images: Float[Tensor, "batch size size"], masks: Masks) -> list[float]:
-        """One step of Adam; returns mean and quantiles of the loss, the learning rate, how many were skipped."""
+        """One step; returns mean and quantiles of the loss 1 - F, the learning rate, how many were skipped."""
         used = self.model.usable(images, masks)
-        rate = float(self.schedule.get_last_lr()[0])
-        summary = [float("nan")] * 3
+        summary, rate = [float("nan")] * 3, self.optimizer.learning_rate
         if used.any():
-            losses = self.model(images[used], masks[used])
-            self.optimizer.zero_grad()
-            losses.mean().backward()
-            self.optimizer.step()
-            losses = losses.detach()
+            losses = self.optimizer.step(images[used], masks[used])
             low, high = torch.quantile(losses, losses.new_tensor([0.05, 0.95])).tolist()
             summary = [losses.mean().item(), low, high]
-        self.schedule.step()
+        self.optimizer.advance()
         return [*summary, rate, float((~used).sum())]
 
     def save(self, folder: Path) -> None:
@@ -180,7 +168,6 @@ class _TrainingState:
         state = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
             "generator": self.generator.get_state(),
             "history": self.history.rows,
         }
@@ -204,7 +191,6 @@ class _TrainingState:
             state = torch.load(path, weights_only=True, map_location="cpu")
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
-            self.schedule.load_state_dict(state["schedule"])
             self.generator.set_state(state["generator"])
             self.history.rows = state["history"]
         except (OSError, EOFError, KeyError, RuntimeError, ValueError, UnpicklingError) as error:

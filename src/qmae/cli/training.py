@@ -111,9 +111,9 @@ def train(
     """
     from dataclasses import replace
 
+    from qmae.config import ModelConfig
     from qmae.files import check_free
     from qmae.masking import PatchMask
-    from qmae.models import ModelConfig
     from qmae.runs import Run, preset_config
 
     if resume:

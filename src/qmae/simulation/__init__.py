@@ -21,19 +21,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from qmae.ansatz import Ansatz
+from qmae.simulation.autoencoder import Autoencoder
 from qmae.simulation.blocks import block_unitaries
 from qmae.simulation.dense import DenseEncoder
 from qmae.simulation.encoders import Encoder
-from qmae.simulation.states import embed, read_out
+from qmae.simulation.states import embed, probabilities_of, read_out
 from qmae.simulation.statevector import StateVectorEncoder
 
 __all__ = [
+    "Autoencoder",
     "DenseEncoder",
     "Encoder",
     "StateVectorEncoder",
     "block_unitaries",
     "build_encoder",
     "embed",
+    "probabilities_of",
     "read_out",
 ]
 
@@ -42,18 +45,24 @@ BREAK_EVEN = 2**12
 
 
 def build_encoder(
-    angles: Float[Tensor, "blocks angles"], ansatz: Ansatz, trash_wires: tuple[int, ...], *, states: int
+    angles: Float[Tensor, "blocks angles"],
+    ansatz: Ansatz,
+    trash_wires: tuple[int, ...],
+    *,
+    states: int,
+    ancillas: int = 0,
 ) -> Encoder:
     """Turn angles into the encoder that is fastest for so many states.
 
     Args:
         angles: rotation angles in radians, of `ansatz.angle_shape`.
         ansatz: the circuit.
-        trash_wires: the qubits that are reset.
+        trash_wires: the qubits that are thrown away.
         states: how many it is going to be applied to.
+        ancillas: how many of the least significant qubits enter in |0>.
 
     Returns:
         The encoder, of the precision of `angles`, differentiable.
     """
     dense = states * BREAK_EVEN >= ansatz.layers * 4**ansatz.qubits
-    return (DenseEncoder if dense else StateVectorEncoder).build(angles, ansatz, trash_wires)
+    return (DenseEncoder if dense else StateVectorEncoder).build(angles, ansatz, trash_wires, ancillas)

@@ -1,4 +1,4 @@
-"""The two-qubit blocks as 4 x 4 matrices, all of them at once."""
+"""The two-qubit blocks as 4 x 4 matrices, all of them at once; real ones where no gate is complex."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import lru_cache, reduce
 from itertools import pairwise
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Complex, Float, Inexact
 from torch import Tensor
 
 from qmae.ansatz import Gate
@@ -15,7 +15,7 @@ SEGMENT = 5
 """Rotations of a segment of a block at the most: their 2^5 phases are computed at once."""
 
 
-def block_unitaries(angles: Float[Tensor, "blocks angles"], block: tuple[Gate, ...]) -> Complex[Tensor, "blocks 4 4"]:
+def block_unitaries(angles: Float[Tensor, "blocks angles"], block: tuple[Gate, ...]) -> Inexact[Tensor, "blocks 4 4"]:
     """Multiply the gates of every block into one 4 x 4 matrix, all blocks at once.
 
     A rotation is exp(-i t/2) P+ + exp(i t/2) P-, with the projectors P+- = (1 +- P) / 2 of its Pauli matrix. So a
@@ -27,15 +27,22 @@ def block_unitaries(angles: Float[Tensor, "blocks angles"], block: tuple[Gate, .
         block: the gates in the order in which they act; the first is a rotation.
 
     Returns:
-        One matrix per row of `angles`; its index is 2 (bit of a) + (bit of b).
+        One matrix per row of `angles`, real for a block without RZ; its index is 2 (bit of a) + (bit of b).
     """
     half_signs, constants = _segments(block, angles.dtype, angles.device)
     sums = angles.unflatten(1, (len(constants), -1)).transpose(0, 1) @ half_signs
     entries = torch.cat([sums.cos(), sums.sin()], dim=-1) @ constants
+    if is_real(block):
+        return multiply(entries.unflatten(-1, (4, 4)))
     return multiply(torch.view_as_complex(entries.unflatten(-1, (4, 4, 2))))
 
 
-def multiply(factors: Complex[Tensor, "factors batch dim dim"]) -> Complex[Tensor, "batch dim dim"]:
+def is_real(block: tuple[Gate, ...]) -> bool:
+    """Whether the matrix of a block is real whatever its angles."""
+    return all(gate.name != "RZ" for gate in block)
+
+
+def multiply(factors: Inexact[Tensor, "factors batch dim dim"]) -> Inexact[Tensor, "batch dim dim"]:
     """Multiply matrices in the order in which they act, F[-1] ... F[1] F[0]."""
     return reduce(lambda product, factor: torch.bmm(factor, product), factors.unbind())
 
@@ -49,7 +56,8 @@ def _segments(
 
     Returns:
         Half of the signs with which the angles are added up in every term; and for every segment the matrices that
-        the cosines of these sums multiply, then those that the sines multiply, as real and imaginary parts in turn.
+        the cosines of these sums multiply, then those that the sines multiply, as real and imaginary parts in turn, or
+        as real parts alone.
     """
     starts = [index for index, gate in enumerate(block) if gate.name != "CNOT"]
     rotations = max(size for size in range(1, SEGMENT + 1) if len(starts) % size == 0)
@@ -57,7 +65,8 @@ def _segments(
     signs = torch.cartesian_prod(*[torch.tensor([1.0, -1.0], dtype=torch.float64)] * rotations).view(-1, rotations)
     constants = torch.stack([_terms(block[first:last], signs) for first, last in pairwise(cuts)])
     # exp(-i s) M = cos(s) M + sin(s) (-i M)
-    waves = torch.view_as_real(torch.cat([constants, -1j * constants], dim=1)).flatten(2)
+    waves = torch.view_as_real(torch.cat([constants, -1j * constants], dim=1))
+    waves = waves[..., 0].flatten(2) if is_real(block) else waves.flatten(2)
     return signs.T.to(device, dtype) / 2, waves.to(device, dtype)
 
 

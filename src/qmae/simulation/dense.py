@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import reduce
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Float, Inexact
 from torch import Tensor
 
 from qmae.ansatz import Ansatz
@@ -22,33 +22,34 @@ class DenseEncoder(Encoder):
         columns: <k l| V |j> for every input j, trash k and latent l.
     """
 
-    columns: Complex[Tensor, "dim trash latent"]
+    columns: Inexact[Tensor, "dim trash latent"]
 
     @classmethod
     def build(
-        cls, angles: Float[Tensor, "blocks angles"], ansatz: Ansatz, trash_wires: tuple[int, ...]
+        cls, angles: Float[Tensor, "blocks angles"], ansatz: Ansatz, trash_wires: tuple[int, ...], ancillas: int = 0
     ) -> DenseEncoder:
-        """Build V of every layer, and multiply them."""
+        """Build V of every layer, and multiply them; ancillas only enter in |0>."""
         fusion = fuse(ansatz)
         layers = [_layer_columns(unitaries, fusion) for unitaries in fusion.unitaries(angles, ansatz)]
+        layers[0] = layers[0][:: 2**ancillas]
         return cls(split_trash(reduce(torch.matmul, layers), trash_wires))
 
-    def encode(self, states: Float[Tensor, "batch dim"]) -> Complex[Tensor, "batch trash latent"]:
+    def encode(self, states: Float[Tensor, "batch dim"]) -> Inexact[Tensor, "batch trash latent"]:
         """One product for the whole batch."""
         return _apply(states, self.columns)
 
-    def keep(self, states: Float[Tensor, "batch dim"]) -> Complex[Tensor, "batch latent"]:
+    def keep(self, states: Float[Tensor, "batch dim"]) -> Inexact[Tensor, "batch latent"]:
         """Only those rows of V are computed with."""
         return _apply(states, self.columns[:, 0])
 
-    def decode(self, latents: Complex[Tensor, "batch latent"]) -> Complex[Tensor, "batch dim"]:
+    def decode(self, latents: Inexact[Tensor, "batch latent"]) -> Inexact[Tensor, "batch dim"]:
         """One product, too."""
         return latents @ self.columns[:, 0].mH
 
 
 def _layer_columns(
-    unitaries: Complex[Tensor, "pairs fused fused"], fusion: Fusion
-) -> Complex[Tensor, "inputs outputs"]:
+    unitaries: Inexact[Tensor, "pairs fused fused"], fusion: Fusion
+) -> Inexact[Tensor, "inputs outputs"]:
     """Multiply the unitaries of a layer into <out| V |in>, register by register.
 
     With a new register d, the circuit on a, b, c grows by the unitaries ad, bd and cd. Those behind ad act on the
@@ -70,7 +71,9 @@ def _layer_columns(
     return columns
 
 
-def _apply(states: Float[Tensor, "batch dim"], columns: Complex[Tensor, "dim *out"]) -> Complex[Tensor, "batch *out"]:
+def _apply(states: Float[Tensor, "batch dim"], columns: Inexact[Tensor, "dim *out"]) -> Inexact[Tensor, "batch *out"]:
     """A real state times a complex matrix is one real product: with its real and imaginary parts, in turn."""
+    if not columns.is_complex():
+        return (states @ columns.flatten(1)).view(len(states), *columns.shape[1:])
     parts = torch.view_as_real(columns)
     return torch.view_as_complex((states @ parts.flatten(1)).view(len(states), *parts.shape[1:]))

@@ -7,7 +7,7 @@ from functools import lru_cache
 from itertools import combinations
 
 import torch
-from jaxtyping import Complex, Float, Int
+from jaxtyping import Float, Inexact, Int
 from torch import Tensor
 
 from qmae.ansatz import Ansatz
@@ -46,7 +46,7 @@ class Fusion:
 
     def unitaries(
         self, angles: Float[Tensor, "blocks angles"], ansatz: Ansatz
-    ) -> Complex[Tensor, "layers pairs fused fused"]:
+    ) -> Inexact[Tensor, "layers pairs fused fused"]:
         """Turn angles into the unitaries; the first register is the more significant part of an index."""
         blocks = block_unitaries(angles, ansatz.block).view(ansatz.layers, -1)
         constants = blocks.new_tensor([0, 1]).expand(ansatz.layers, 2)
@@ -58,20 +58,39 @@ class Fusion:
 @lru_cache(maxsize=16)
 @torch.inference_mode(False)
 def fuse(ansatz: Ansatz) -> Fusion:
-    """Deal the blocks of a layer out to the pairs of registers."""
+    """Lay the blocks of a layer out as factors of the unitaries of pairs of registers."""
     size = 2 if ansatz.qubits % 2 == 0 and ansatz.qubits > 2 else 1
-    layer = ansatz.pairs[: len(ansatz.pairs) // ansatz.layers]
+    dealt, zero = deal(ansatz, size), 16 * len(layer_pairs(ansatz))
+    groups = {
+        pair: [embedded_entries(block, wires, zero, 2 * size) for block, wires in group]
+        for pair, group in dealt.items()
+    }
+    identity = _identity_entries(4**size, zero)
+    depth = max(map(len, groups.values()))
+    padded = [torch.stack(group + [identity] * (depth - len(group))) for group in groups.values()]
+    return Fusion(size, tuple(groups), torch.stack(padded, dim=1))
+
+
+def layer_pairs(ansatz: Ansatz) -> tuple[tuple[int, int], ...]:
+    """The pairs of qubits of one layer."""
+    return ansatz.pairs[: len(ansatz.pairs) // ansatz.layers]
+
+
+def deal(ansatz: Ansatz, size: int) -> dict[tuple[int, int], list[tuple[int, tuple[int, int]]]]:
+    """Deal the blocks of a layer out to the pairs of registers of `size` qubits.
+
+    Returns:
+        For every pair of registers, in the order in which they act, its blocks in theirs: which one of the layer, and
+        on which two of the 2 `size` qubits.
+    """
     groups = {pair: [] for pair in combinations(range(ansatz.qubits // size), 2)}
-    for block, (a, b) in enumerate(layer):
+    for block, (a, b) in enumerate(layer_pairs(ansatz)):
         first, second = a // size, b // size
         # Inside a register: behind all that it shares with the register before it, and so before all that come later.
         pair = (first, second) if first < second else (max(first - 1, 0), max(first, 1))
         wires = [size * register + qubit for register in pair for qubit in range(size)]
-        groups[pair].append(_embedded_entries(block, (wires.index(a), wires.index(b)), len(wires), 16 * len(layer)))
-    identity = _identity_entries(4**size, 16 * len(layer))
-    depth = max(map(len, groups.values()))
-    padded = [torch.stack(group + [identity] * (depth - len(group))) for group in groups.values()]
-    return Fusion(size, tuple(groups), torch.stack(padded, dim=1))
+        groups[pair].append((block, (wires.index(a), wires.index(b))))
+    return groups
 
 
 def _identity_entries(dim: int, zero: int) -> Int[Tensor, "dim dim"]:
@@ -79,7 +98,7 @@ def _identity_entries(dim: int, zero: int) -> Int[Tensor, "dim dim"]:
     return torch.full((dim, dim), zero).fill_diagonal_(zero + 1)
 
 
-def _embedded_entries(block: int, pair: tuple[int, int], width: int, zero: int) -> Int[Tensor, "dim dim"]:
+def embedded_entries(block: int, pair: tuple[int, int], zero: int, width: int) -> Int[Tensor, "dim dim"]:
     """Where the entries of a block's matrix lie when it acts on two of `width` qubits; elsewhere `zero`."""
     index = torch.arange(2**width)
     bit = [(index >> (width - 1 - wire)) & 1 for wire in range(width)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import get_args
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Inexact
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -26,3 +27,8 @@ def read_out(probabilities: Float[Tensor, "*shape"], readout: Readout) -> Float[
     if readout not in get_args(Readout):
         raise InputError(f"no readout {readout!r}: choose one of {', '.join(get_args(Readout))}")
     return probabilities.sqrt() if readout == "amplitude" else probabilities
+
+
+def probabilities_of(amplitudes: Inexact[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Squared absolute values."""
+    return torch.view_as_real(amplitudes).square().sum(-1) if amplitudes.is_complex() else amplitudes.square()

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Float, Inexact
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import pad
 
 from qmae.ansatz import Ansatz
 from qmae.simulation.encoders import Encoder, join_trash, split_trash
@@ -23,32 +24,36 @@ class StateVectorEncoder(Encoder):
         unitaries: the unitaries in the order in which they act.
         pairs: the two registers that each of them acts on.
         levels: basis states of every register, from the most significant.
-        trash_wires: the qubits that are reset.
+        trash_wires: the qubits that are thrown away.
+        ancillas: how many of the least significant qubits enter in |0>.
     """
 
-    unitaries: Complex[Tensor, "unitaries fused fused"]
+    unitaries: Inexact[Tensor, "unitaries fused fused"]
     pairs: tuple[tuple[int, int], ...]
     levels: tuple[int, ...]
     trash_wires: tuple[int, ...]
+    ancillas: int
 
     @classmethod
     def build(
-        cls, angles: Float[Tensor, "blocks angles"], ansatz: Ansatz, trash_wires: tuple[int, ...]
+        cls, angles: Float[Tensor, "blocks angles"], ansatz: Ansatz, trash_wires: tuple[int, ...], ancillas: int = 0
     ) -> StateVectorEncoder:
         """Multiply the blocks into unitaries."""
         fusion = fuse(ansatz)
         unitaries = fusion.unitaries(angles, ansatz).flatten(0, 1)
-        return cls(unitaries, fusion.pairs * ansatz.layers, (fusion.levels,) * fusion.registers, trash_wires)
+        registers = (fusion.levels,) * fusion.registers
+        return cls(unitaries, fusion.pairs * ansatz.layers, registers, trash_wires, ancillas)
 
-    def encode(self, states: Float[Tensor, "batch dim"]) -> Complex[Tensor, "batch trash latent"]:
+    def encode(self, states: Float[Tensor, "batch dim"]) -> Inexact[Tensor, "batch trash latent"]:
         """Send the states through the circuit."""
-        return split_trash(self._run(states.to(self.unitaries), self.unitaries, self.pairs), self.trash_wires)
+        entering = pad(states.to(self.unitaries)[:, :, None], (0, 2**self.ancillas - 1)).flatten(1)
+        return split_trash(self._run(entering, self.unitaries, self.pairs), self.trash_wires)
 
-    def keep(self, states: Float[Tensor, "batch dim"]) -> Complex[Tensor, "batch latent"]:
+    def keep(self, states: Float[Tensor, "batch dim"]) -> Inexact[Tensor, "batch latent"]:
         """As `encode`: a circuit cannot be run in part."""
         return self.encode(states)[:, 0]
 
-    def decode(self, latents: Complex[Tensor, "batch latent"]) -> Complex[Tensor, "batch dim"]:
+    def decode(self, latents: Inexact[Tensor, "batch latent"]) -> Inexact[Tensor, "batch dim"]:
         """Send them through the adjoint circuit."""
         black = latents.new_zeros(len(latents), 2 ** len(self.trash_wires) - 1, latents.shape[1])
         states = join_trash(torch.cat([latents[:, None], black], 1), self.trash_wires)
@@ -56,10 +61,10 @@ class StateVectorEncoder(Encoder):
 
     def _run(
         self,
-        states: Complex[Tensor, "batch dim"],
-        unitaries: Complex[Tensor, "unitaries fused fused"],
+        states: Inexact[Tensor, "batch dim"],
+        unitaries: Inexact[Tensor, "unitaries fused fused"],
         pairs: tuple[tuple[int, int], ...],
-    ) -> Complex[Tensor, "batch dim"]:
+    ) -> Inexact[Tensor, "batch dim"]:
         # The batch goes last, so that whichever registers are moved, long runs of memory stay together.
         registers = states.T.reshape(*self.levels, len(states))
         return _Evolution.apply(unitaries, registers, pairs).reshape(-1, len(states)).T
@@ -75,10 +80,10 @@ class _Evolution(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        unitaries: Complex[Tensor, "unitaries fused fused"],
-        states: Complex[Tensor, "*registers batch"],
+        unitaries: Inexact[Tensor, "unitaries fused fused"],
+        states: Inexact[Tensor, "*registers batch"],
         pairs: tuple[tuple[int, int], ...],
-    ) -> Complex[Tensor, "*registers batch"]:
+    ) -> Inexact[Tensor, "*registers batch"]:
         for unitary, pair in zip(unitaries, pairs, strict=True):
             moved = states.movedim(pair, (0, 1))
             states = (unitary @ moved.reshape(len(unitary), -1)).view(moved.shape).movedim((0, 1), pair)

@@ -1,0 +1,129 @@
+"""What defines a quantum model but its parameters, and the presets."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+from qmae.ansatz import Ansatz, check_trash_wires
+from qmae.errors import InputError
+from qmae.masking import PatchMask
+from qmae.settings import Block, Bottleneck, Conditioning, Decoder, InitialAngles, MaskToken
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "qae": {"mask_token": "none"},
+    "qmae": {"mask_token": "shared"},
+}
+"""The paper's two models; they differ in the mask token alone."""
+
+CHOICES = {
+    "mask_token": MaskToken,
+    "block": Block,
+    "bottleneck": Bottleneck,
+    "decoder": Decoder,
+    "conditioning": Conditioning,
+    "initial_angles": InitialAngles,
+}
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """All that defines a model but its parameters; the defaults are the paper's QMAE.
+
+    Attributes:
+        patch: the masks it is made for; they fix the image size and the token's shape.
+        mask_token: `"none"`, `"shared"` or `"per_position"`.
+        trash_wires: the qubits that end in the bottleneck; by default the most significant one. The others are the
+            latent space. Wires from `qubits` on are ancillas.
+        layers: sweeps of the ansatz over all pairs of qubits.
+        initial_spread: standard deviation of the initial angles, in radians; chosen as docs/settings.md says.
+        block: `"su4"` or `"so4"`.
+        bottleneck: `"reset"`, `"herald"`, or `"none"`, for which there must be no trash wires.
+        decoder: `"adjoint"`, `"free"` or `"none"`.
+        ancillas: further qubits of the encoder that enter in |0>; all of them are trash.
+        conditioning: `"none"`, `"separate"` or `"offsets"`; the last two need a grid.
+        initial_angles: `"zero"` or `"identity"`.
+
+    Raises:
+        InputError: an unknown choice, trash wires that do not exist or leave no latent qubit, or choices that do not
+            go together.
+    """
+
+    patch: PatchMask = field(default_factory=PatchMask)
+    mask_token: MaskToken = "shared"
+    trash_wires: tuple[int, ...] = (0,)
+    layers: int = 1
+    initial_spread: float = 0.5
+    block: Block = "su4"
+    bottleneck: Bottleneck = "reset"
+    decoder: Decoder = "adjoint"
+    ancillas: int = 0
+    conditioning: Conditioning = "none"
+    initial_angles: InitialAngles = "zero"
+
+    def __post_init__(self) -> None:
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in get_args(choices):
+                what = name.replace("_", " ")
+                raise InputError(f"no {what} {getattr(self, name)!r}: choose one of {', '.join(get_args(choices))}")
+        wires = set(range(self.qubits + self.ancillas))
+        check_trash_wires(self.trash_wires, len(wires))
+        if self.ancillas < 0 or not wires - set(range(self.qubits)) <= set(self.trash_wires):
+            raise InputError(
+                f"ancillas are trash: add wires {self.qubits} and up, as many as there are, to trash_wires"
+            )
+        if self.bottleneck == "none" and self.trash_wires:
+            raise InputError("without a bottleneck there is no trash: set trash_wires to ()")
+        if self.decoder == "adjoint" and (self.ancillas or self.bottleneck == "none"):
+            raise InputError("an adjoint decoder needs a bottleneck to undo anything, and no ancillas: take another")
+        if self.decoder == "none" and self.latent_qubits < self.qubits:
+            raise InputError("without a decoder the latent qubits are the output: only ancillas can be trash")
+        per_position = self.mask_token == "per_position" or self.conditioning != "none"
+        if per_position and self.patch.placement != "grid":
+            raise InputError("what depends on the mask's place needs placement grid, where places are few")
+        if self.conditioning == "separate" and self.patch.patches > 1:
+            raise InputError("several patches have too many places for angles of their own: condition by offsets")
+
+    @property
+    def qubits(self) -> int:
+        """Number of qubits n = log2(pixels) of an image."""
+        return 2 * round(math.log2(self.patch.image_size))
+
+    @property
+    def latent_qubits(self) -> int:
+        """Number of qubits that pass the bottleneck."""
+        return self.qubits + self.ancillas - len(self.trash_wires)
+
+    @property
+    def reset_wires(self) -> tuple[int, ...]:
+        """Qubits of the image that are trash, so that the decoder gets fresh ones in |0>."""
+        return tuple(wire for wire in self.trash_wires if wire < self.qubits)
+
+    @property
+    def ansatz(self) -> Ansatz:
+        """The circuit of the encoder."""
+        return Ansatz(self.qubits + self.ancillas, self.layers, self.block)
+
+    @property
+    def decoder_ansatz(self) -> Ansatz:
+        """The circuit whose adjoint is a free decoder."""
+        return Ansatz(self.qubits, self.layers, self.block)
+
+    @property
+    def angle_shape(self) -> tuple[int, ...]:
+        """Shape of the angles: [blocks, angles of a block], before it the places if each has its own; the decoder's
+        blocks behind the encoder's."""
+        blocks = len(self.ansatz.pairs) + (len(self.decoder_ansatz.pairs) if self.decoder == "free" else 0)
+        places = (len(self.patch.corners),) if self.conditioning == "separate" else ()
+        return *places, blocks, self.ansatz.block_angles
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
+        """Rebuild a config from `dataclasses.asdict`, as it stands in `config.json`."""
+        settings = {
+            **values,
+            "patch": PatchMask(**values["patch"]),
+            "trash_wires": tuple(values["trash_wires"]),
+        }
+        return cls(**settings)

@@ -1,0 +1,69 @@
+"""Encoder, bottleneck and decoder together: what becomes of an image, and how like the original it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Inexact
+from torch import Tensor
+
+from qmae.simulation.encoders import Encoder
+from qmae.simulation.states import probabilities_of
+
+
+@dataclass(frozen=True)
+class Autoencoder:
+    """A channel on images: rho = sum_k D^dagger |0, y_k><0, y_k| D, with y_k the encoder's output for trash k.
+
+    Attributes:
+        encoder: V.
+        decoder: D, whose adjoint decodes, V itself in the paper's model; None if the latent qubits are the output.
+        heralded: whether only runs with trash 0 are kept; otherwise the trash is thrown away whatever it is.
+    """
+
+    encoder: Encoder
+    decoder: Encoder | None
+    heralded: bool = False
+
+    def branches(self, states: Float[Tensor, "batch dim"]) -> Inexact[Tensor, "batch trash latent"]:
+        """What reaches the decoder, for every trash that is let through."""
+        encoded = self.encoder.encode(states)
+        return encoded[:, :1] if self.heralded else encoded
+
+    def success_probability(self, states: Float[Tensor, "batch dim"]) -> Float[Tensor, " batch"]:
+        """Share of the runs that are kept; 0 for a black state."""
+        return probabilities_of(self.branches(states)).sum((1, 2))
+
+    def fidelity(
+        self, states: Float[Tensor, "batch dim"], references: Float[Tensor, "batch dim"]
+    ) -> Float[Tensor, " batch"]:
+        """Fidelity <ref| rho |ref> of the output with a pure state, given that the run is kept.
+
+        Args:
+            states: the masked images, amplitude-embedded.
+            references: the unmasked images, amplitude-embedded.
+
+        Returns:
+            F, for the paper's model the expectation value of the SWAP test's ancilla (Eq. 8).
+        """
+        branches = self.branches(states)
+        expected = self.decoder.keep(references) if self.decoder else references.to(branches)
+        overlaps = torch.linalg.vecdot(expected[:, None].expand_as(branches), branches)
+        return self._given_success(probabilities_of(overlaps).sum(1), branches)
+
+    def readout(self, states: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+        """Probability of every basis state in the output, diag rho (Eq. 6), given that the run is kept."""
+        branches = self.branches(states)
+        outputs = (
+            self.decoder.decode(branches.flatten(0, 1)).unflatten(0, branches.shape[:2]) if self.decoder else branches
+        )
+        return self._given_success(probabilities_of(outputs).sum(1), branches)
+
+    def _given_success(
+        self, values: Float[Tensor, "batch *rest"], branches: Inexact[Tensor, "batch trash latent"]
+    ) -> Float[Tensor, "batch *rest"]:
+        if not self.heralded:
+            return values
+        kept = probabilities_of(branches).sum((1, 2)).clamp_min(torch.finfo(values.dtype).tiny)
+        return values / kept.view(-1, *[1] * (values.ndim - 1))

@@ -1,0 +1,137 @@
+"""Sweeps in the place of Adam: circuits of real blocks are trained without a step size (`simulation.sweeps`)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from qmae.ansatz import Ansatz
+from qmae.errors import InputError
+from qmae.masking import Masks
+from qmae.models import MaskedAutoencoder, embed_references
+from qmae.simulation import Autoencoder, DenseEncoder, block_unitaries, embed
+from qmae.simulation.encoders import split_trash
+from qmae.simulation.sweeps import angles_of, matrices, sweep
+
+
+class Sweeps:
+    """Improves a model's circuits sweep by sweep, and its token by Adam.
+
+    With the encoder or the decoder held fixed the fidelity is a convex function of the other's matrix, so that every
+    sweep over a batch raises its mean fidelity on this batch. With a heralded bottleneck, F = (ref . y)^2 / |y|^2, it
+    is made convex by adding |V x|^2 F / |y|^2, the first factor of which is 1 whatever V.
+
+    Args:
+        model: trained in place: real blocks, a decoder that is not the encoder, no offsets.
+        learning_rate: of the token, in units of pixel values.
+        success_weight: what a discarded run costs.
+
+    Raises:
+        InputError: another model.
+    """
+
+    def __init__(self, model: MaskedAutoencoder, *, learning_rate: float, success_weight: float = 0.0) -> None:
+        config = model.config
+        if config.block != "so4" or config.decoder == "adjoint" or config.conditioning == "offsets":
+            raise InputError("sweeps need blocks so4, a decoder that is free or none, and no offsets: train by adam")
+        self.model, self.learning_rate, self.success_weight = model, learning_rate, success_weight
+        self.tokens = None if model.token is None else torch.optim.Adam([model.token], learning_rate)
+
+    def step(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
+        """One sweep over every circuit, and one step of the token.
+
+        Returns:
+            The losses 1 - F before the step.
+        """
+        losses = None
+        for part in self._parts():
+            if self.tokens:
+                self.tokens.zero_grad()
+            losses = self._improve(part, images, masks)
+            if self.tokens:
+                self.tokens.step()
+        assert losses is not None
+        return losses
+
+    def advance(self) -> None:
+        """Nothing follows a schedule."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resumed training needs."""
+        return {} if self.tokens is None else self.tokens.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        if self.tokens is not None:
+            self.tokens.load_state_dict(state)
+
+    def _parts(self) -> list[tuple[int, Ansatz]]:
+        """Encoder and, if it is free, decoder: where their blocks begin, and on what they act."""
+        config = self.model.config
+        encoder = (0, config.ansatz)
+        return [encoder, (len(config.ansatz.pairs), config.decoder_ansatz)] if config.decoder == "free" else [encoder]
+
+    def _improve(
+        self, part: tuple[int, Ansatz], images: Float[Tensor, "batch size size"], masks: Masks
+    ) -> Float[Tensor, " batch"]:
+        start, ansatz = part
+        config, angles = self.model.config, self.model.angles
+        own = slice(start, start + len(ansatz.pairs))
+        of_circuits = angles.detach().view(-1, *angles.shape[-2:])
+        blocks = block_unitaries(of_circuits[:, own].flatten(0, 1), ansatz.block)
+        blocks = blocks.view(len(of_circuits), ansatz.layers, -1, 4, 4)
+        free = matrices(blocks, ansatz).requires_grad_()
+        states, references = embed(self.model.fill(images, masks).flatten(1)), embed_references(images)
+        fidelity, success = images.new_zeros(len(images)), images.new_zeros(len(images))
+        damping = torch.zeros_like(free)
+        for circuit, rows in enumerate(self._rows(masks)):
+            autoencoder = self._with(free[circuit], start, of_circuits[circuit], len(rows))
+            fidelity[rows] = autoencoder.fidelity(states[rows], references[rows])
+            if config.bottleneck == "herald":
+                success[rows] = autoencoder.success_probability(states[rows])
+                damping[circuit] = self._damping(autoencoder, start, free[circuit], states[rows], references[rows])
+        (1 - fidelity + self.success_weight * (1 - success)).sum().backward()
+        assert free.grad is not None
+        improved = sweep(blocks, ansatz, (damping - free.grad / 2).detach())
+        with torch.no_grad():
+            new = angles_of(improved.flatten(0, 2)).to(angles).view(len(of_circuits), -1, angles.shape[-1])
+            angles.view(-1, *angles.shape[-2:])[:, own] = new
+        return 1 - fidelity.detach()
+
+    def _rows(self, masks: Masks) -> list[Int[Tensor, " rows"]]:
+        """The images of every circuit."""
+        if self.model.config.conditioning == "none":
+            return [torch.arange(len(masks))]
+        return [(masks.position == place).nonzero()[:, 0] for place in range(len(masks.patch.corners))]
+
+    def _with(
+        self, matrix: Float[Tensor, "dim dim"], start: int, angles: Float[Tensor, "blocks angles"], states: int
+    ) -> Autoencoder:
+        """The model's circuit, with a matrix in the place of one of its parts."""
+        config = self.model.config
+        autoencoder = self.model.autoencoder(angles, states=states)
+        if start:
+            return replace(autoencoder, decoder=DenseEncoder(split_trash(matrix.T, config.reset_wires)))
+        entering = matrix.T[:: 2**config.ancillas]
+        return replace(autoencoder, encoder=DenseEncoder(split_trash(entering, config.trash_wires)))
+
+    @torch.no_grad()
+    def _damping(
+        self,
+        autoencoder: Autoencoder,
+        start: int,
+        matrix: Float[Tensor, "dim dim"],
+        states: Float[Tensor, "batch data"],
+        references: Float[Tensor, "batch data"],
+    ) -> Float[Tensor, "dim dim"]:
+        """Half the gradient of what is added to the fidelity of an encoder, sum over images of F |V x|^2 / |y|^2."""
+        damping = torch.zeros_like(matrix)
+        if start == 0:
+            weights = autoencoder.fidelity(states, references) / autoencoder.success_probability(states).clamp_min(1e-6)
+            every = 2**self.model.config.ancillas
+            damping[:, ::every] = matrix[:, ::every] @ (states.T @ (weights[:, None] * states))
+        return damping

@@ -1,0 +1,87 @@
+"""Blocks as good as they can be."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+
+from qmae.ansatz import SO4_BLOCK, Ansatz
+from qmae.simulation import DenseEncoder, block_unitaries
+from qmae.simulation.sweeps import angles_of, matrices, polar, sweep
+
+
+def rotations(*shape, generator, dim=4):
+    skew = torch.randn(*shape, dim, dim, generator=generator, dtype=torch.float64)
+    return torch.matrix_exp(skew - skew.mT)
+
+
+def of_angles(angles):
+    return block_unitaries(angles, SO4_BLOCK)
+
+
+def test_every_rotation_in_four_dimensions_has_angles(generator):
+    blocks = rotations(500, generator=generator)
+    torch.testing.assert_close(of_angles(angles_of(blocks)), blocks, atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "angles", [torch.zeros(1, 6), torch.full((1, 6), torch.pi), torch.tensor([[0.0, 0, 1, 2, 0, 0]])]
+)
+def test_special_blocks_have_angles_too(angles):
+    blocks = of_angles(angles.double())
+    torch.testing.assert_close(of_angles(angles_of(blocks)), blocks, atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_no_rotation_is_better_than_the_polar_one(generator, sign):
+    environment = torch.randn(4, 4, generator=generator, dtype=torch.float64)
+    environment = environment * sign * torch.linalg.det(environment).sign()
+    best = polar(environment)
+    torch.testing.assert_close(best @ best.T, torch.eye(4).double())
+    assert torch.linalg.det(best).item() == pytest.approx(1)
+    found = torch.trace(environment @ best)
+    others = torch.cat([rotations(2000, generator=generator), best @ torch.matrix_exp(0.01 * skew(200, generator))])
+    assert found > torch.einsum("ij,nji->n", environment, others).max()
+
+
+def skew(count, generator):
+    parts = torch.randn(count, 4, 4, generator=generator, dtype=torch.float64)
+    return parts - parts.mT
+
+
+@pytest.mark.parametrize(("qubits", "layers"), [(2, 1), (3, 2), (4, 2), (5, 1), (6, 2), (9, 1)])
+def test_matrices_are_those_of_the_circuit(qubits, layers, generator):
+    ansatz = Ansatz(qubits, layers, "so4")
+    angles = torch.randn(2, *ansatz.angle_shape, generator=generator, dtype=torch.float64)
+    blocks = of_angles(angles.flatten(0, 1)).view(2, layers, -1, 4, 4)
+    for matrix, of_circuit in zip(matrices(blocks, ansatz), angles, strict=True):
+        torch.testing.assert_close(matrix.T, DenseEncoder.build(of_circuit, ansatz, ()).columns[:, 0])
+
+
+@pytest.mark.parametrize(("qubits", "layers"), [(2, 1), (3, 2), (4, 2), (6, 1), (9, 1)])
+def test_a_sweep_only_goes_up(qubits, layers, generator):
+    ansatz = Ansatz(qubits, layers, "so4")
+    blocks = rotations(2, layers, len(ansatz.pairs) // layers, generator=generator)
+    gradient = torch.randn(2, 2**qubits, 2**qubits, generator=generator, dtype=torch.float64)
+    heights = [(gradient * matrices(blocks, ansatz)).sum((1, 2))]
+    for _ in range(3):
+        blocks = sweep(blocks, ansatz, gradient)
+        heights.append((gradient * matrices(blocks, ansatz)).sum((1, 2)))
+    torch.testing.assert_close(blocks @ blocks.mT, torch.eye(4).double().expand_as(blocks))
+    assert all((higher >= lower - 1e-9).all() for lower, higher in pairwise(heights))
+    assert (heights[1] > heights[0]).all()
+
+
+def test_a_block_alone_is_best_at_once(generator):
+    gradient = torch.randn(1, 4, 4, generator=generator, dtype=torch.float64)
+    found = sweep(rotations(1, 1, 1, generator=generator), Ansatz(2, kind="so4"), gradient)
+    torch.testing.assert_close(found[0, 0], polar(gradient.mT))
+
+
+def test_a_circuit_is_found_again_from_its_matrix(generator):
+    ansatz = Ansatz(3, 2, "so4")
+    hidden = matrices(rotations(1, 2, 3, generator=generator), ansatz)
+    blocks = torch.eye(4).double().expand(1, 2, 3, 4, 4)
+    for _ in range(100):
+        blocks = sweep(blocks, ansatz, hidden)
+    assert (hidden * matrices(blocks, ansatz)).sum().item() == pytest.approx(8, abs=0.01)
