@@ -256,23 +256,16 @@ def measure_run(
     return rows
 
 
-SEARCH_EPOCHS = {"unitary-per-position": 60}
-"""Passes over the training images until a design's search stands still, where 20 are not enough."""
-
-
-def searches(
-    folder: Path, config: FreeConfig, seeds: Sequence[int], *, epochs: int | None = None, data: str = "mnist"
-) -> list[Run]:
+def searches(folder: Path, config: FreeConfig, seeds: Sequence[int], *, epochs: int, data: str = "mnist") -> list[Run]:
     """Searches of the free matrices of a design, one for each seed: the best on validation images is what was found.
 
     Args:
         folder: the run folders go to `folder / "runs"`.
         config: the design and its masks.
         seeds: of the restarts.
-        epochs: passes over the training images per search; by default enough for the design.
+        epochs: passes over the training images per search.
         data: what it is searched on.
     """
-    epochs = epochs or SEARCH_EPOCHS.get(config.design, 20)
     rate = 0.003 if config.design.startswith("heralded") else 0.01
     return [
         Run(

@@ -46,7 +46,7 @@ class Plan:
         seeds: how often each model is trained, from seed 0 on.
         designs: whose best fidelity is searched, under the masks `MAIN` alone.
         restarts: searches per design.
-        search_epochs: of each search; by default enough for the design.
+        search_epochs: of each search.
         epochs: of every training; by default those of its preset.
         test_images: how many are measured, the first ones.
         data: what is learned.
@@ -56,7 +56,7 @@ class Plan:
     seeds: Mapping[Preset, int] = field(default_factory=lambda: SEEDS)
     designs: Sequence[Design] = get_args(Design)
     restarts: int = 3
-    search_epochs: int | None = None
+    search_epochs: int = 20
     epochs: int | None = None
     test_images: int | None = None
     data: str = "mnist"

@@ -32,9 +32,7 @@ def ceiling(
     restarts: Annotated[
         int, typer.Option(min=1, help="Searches per design; the best on validation images counts.")
     ] = 3,
-    epochs: Annotated[
-        int | None, typer.Option(min=1, help="Passes over the training images per search; by default 20 or 60.")
-    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images per search.")] = 20,
     images: Annotated[int | None, typer.Option(min=1, help="Only the first so many test images.")] = None,
     data: Annotated[str, typer.Option(help="`mnist`, or an .npz file with `images` and `labels`.")] = "mnist",
     size: Annotated[int, typer.Option(help="Pixels a side, a power of two.")] = 16,
