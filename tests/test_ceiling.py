@@ -68,7 +68,7 @@ def test_tied_is_the_papers_model_with_a_free_matrix(generator):
         circuit.token.uniform_(0, 1, generator=generator)
     model = build("tied")
     eye = torch.eye(16, dtype=torch.float64)
-    columns = circuit._encoder(eye.view(16, 4, 4)).encode(eye).flatten(1)
+    columns = circuit.autoencoder(circuit.angles, states=16).encoder.encode(eye).flatten(1)
     assert columns.imag.abs().max() < 1e-5
     remove_parametrizations(model, "matrices")
     model.matrices = torch.nn.Parameter(columns.real.T[None])

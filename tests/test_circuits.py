@@ -48,13 +48,13 @@ def test_template_takes_batches_torch_and_the_adjoint():
 
 
 def test_weights_of_a_wrong_shape_are_refused():
-    with pytest.raises(ValueError, match="weights need 15 angles in the last dimension"):
+    with pytest.raises(ValueError, match="weights need 15 or 6 angles in the last dimension"):
         TwoQubitBlock(np.zeros(14), wires=[0, 1])
     with pytest.raises(ValueError, match="3 wires have 3 pairs; weights for 4 blocks are no whole layers"):
         AllPairsBlocks(np.zeros((4, 15)), wires=range(3))
     with pytest.raises(ValueError, match="weights for 0 blocks are no whole layers"):
         AllPairsBlocks(np.zeros(15), wires=range(3))
-    with pytest.raises(ValueError, match="weights need 15 angles in the last dimension"):
+    with pytest.raises(ValueError, match="weights need 15 or 6 angles in the last dimension"):
         AllPairsBlocks(np.zeros((3, 14)), wires=range(3))
 
 
@@ -80,6 +80,7 @@ def test_the_papers_circuit_has_its_wires_and_its_value():
         "fresh": (1,),
         "input": tuple(range(2, 10)),
         "reference": tuple(range(10, 18)),
+        "extra": (),
     }
     counts = [
         AutoencoderCircuit(Ansatz(8), (0,), *kinds).num_wires for kinds in (("inverse", "swap"), ("inverse", "measure"))
