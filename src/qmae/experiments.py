@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from qmae.baselines import MeanPatch, NearestNeighbours, Nothing, Original, Ridge, Yardstick
 from qmae.ceiling import FreeConfig
-from qmae.config import PRESETS, ModelConfig
+from qmae.config import ModelConfig
 from qmae.evaluation import Row, Subject, TestSet, complete, metrics_json
 from qmae.images import load_images
 from qmae.masking import Masks, PatchMask
@@ -70,7 +70,7 @@ class Protocol:
         return [
             Run(
                 folder / "runs" / f"{name}-{ratio:g}-seed{seed}",
-                ModelConfig(patch=self.patch(ratio), **PRESETS[name]),
+                ModelConfig.preset(name, self.patch(ratio)),
                 replace(self.training, seed=seed),
                 self.data,
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +27,9 @@ Module = TypeVar("Module", bound=nn.Module)
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 """The files of a saved model."""
+
+SHIPPED = ("qmae-plus-25", "qmae-heralded-25", "qmae-plus-50", "qmae-heralded-50")
+"""Trained models that the package brings: preset and hidden share in percent, on a grid of 16 x 16 pixels of MNIST."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ class MaskedAutoencoder(nn.Module):
         """Build an untrained model.
 
         Args:
-            name: `"qae"` or `"qmae"`.
+            name: of `PRESETS`: `"qae"`, `"qmae"`, `"qmae-plus"` or `"qmae-heralded"`.
             patch: the masks it is made for; 25% of 16 x 16 pixels on a grid by default.
             seed: for the initial angles.
             **settings: other fields of `ModelConfig`, which win over the preset's.
@@ -102,12 +106,7 @@ class MaskedAutoencoder(nn.Module):
         Raises:
             InputError: no such preset or setting.
         """
-        if name not in PRESETS:
-            raise InputError(f"no preset {name!r}: choose one of {', '.join(PRESETS)}")
-        unknown = set(settings) - set(ModelConfig.__dataclass_fields__)
-        if unknown:
-            raise InputError(f"a model has no setting {', '.join(sorted(unknown))}")
-        config = ModelConfig(**{**PRESETS[name], "patch": patch or PatchMask(), **settings})
+        config = ModelConfig.preset(name, patch or PatchMask(), **settings)
         return cls(config, generator=torch.Generator().manual_seed(seed))
 
     @property
@@ -116,7 +115,7 @@ class MaskedAutoencoder(nn.Module):
         ignored = {"patch", "layers", "trash_wires", "initial_spread"}
         settings = {name: value for name, value in asdict(self.config).items() if name not in ignored}
         for name, preset in PRESETS.items():
-            default = asdict(ModelConfig(**preset))
+            default = {**asdict(ModelConfig()), **preset}
             if all(default[setting] == value for setting, value in settings.items()):
                 return name
         return "custom"
@@ -213,11 +212,16 @@ class MaskedAutoencoder(nn.Module):
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> MaskedAutoencoder:
-        """Load a model that `save_pretrained` or a training run wrote.
+        """Load a model that `save_pretrained` or a training run wrote, or one that the package brings.
+
+        Args:
+            folder: where it lies, or a name in `SHIPPED`, such as `"qmae-plus-25"`; a folder of this name comes first.
 
         Raises:
             InputError: no such folder, or it holds no model.
         """
+        if str(folder) in SHIPPED and not Path(folder).is_dir():
+            folder = Path(str(resources.files("qmae"))) / "data" / "models" / folder
         return load_pretrained(folder, lambda config: cls(ModelConfig.from_dict(config), generator=torch.Generator()))
 
     def angles_at(self, position: Int[Tensor, "*patches"]) -> Float[Tensor, "blocks angles"]:

@@ -135,10 +135,22 @@ class Run:
             raise InputError(f"{self.folder} has no history.csv that can be read: train it by --resume") from error
 
 
-def preset_config(preset: Preset, patch: PatchMask) -> ModelConfig | ClassicalConfig:
-    """The config of a preset: the paper's models, or a classical network."""
+def preset_config(preset: Preset, patch: PatchMask, **settings: Any) -> ModelConfig | ClassicalConfig:
+    """The config of a preset: a quantum model, or a classical network.
+
+    Args:
+        preset: which.
+        patch: the masks it is made for.
+        **settings: fields of `ModelConfig` in the place of the preset's.
+
+    Raises:
+        InputError: settings that do not go together, or any for a classical network.
+    """
     if preset in PRESETS:
-        return ModelConfig(patch=patch, **PRESETS[preset])
+        return ModelConfig.preset(preset, patch, **settings)
+    if settings:
+        names = ", ".join("--" + name.replace("_", "-") for name in settings)
+        raise InputError(f"{names}: of a circuit, which {preset} has none of; leave it out")
     return ClassicalConfig(patch, preset)  # pyright: ignore[reportArgumentType]
 
 

@@ -61,8 +61,8 @@ Reset = Literal["swap", "measure"]
 """How the trash is reset. `swap`: exchanged with fresh qubits (paper). `measure`: measured and flipped back to 0."""
 
 
-Preset = Literal["qmae", "qae", "autoencoder", "mae-small", "mae", "unet"]
-"""What `qmae train` trains: the paper's two models, or a classical network."""
+Preset = Literal["qmae", "qae", "qmae-plus", "qmae-heralded", "autoencoder", "mae-small", "mae", "unet"]
+"""What `qmae train` trains: the paper's two models, two beyond it, or a classical network."""
 
 
 Method = Literal["adam", "sweeps"]
@@ -104,9 +104,14 @@ class TrainingConfig:
 TRAINING: dict[Preset, TrainingConfig] = {
     "qmae": TrainingConfig(),
     "qae": TrainingConfig(),
+    "qmae-plus": TrainingConfig(200, batch_size=60_000, learning_rate=0.02, method="sweeps"),
+    "qmae-heralded": TrainingConfig(200, batch_size=60_000, learning_rate=0.02, method="sweeps"),
     "autoencoder": TrainingConfig(10, batch_size=64, learning_rate=0.013),
     "mae-small": TrainingConfig(5, batch_size=64, learning_rate=0.029),
     "mae": TrainingConfig(2, batch_size=256, learning_rate=0.0063),
     "unet": TrainingConfig(2, batch_size=64, learning_rate=0.013),
 }
-"""Found by the same search for each, on validation images: `qmae tune`."""
+"""Those by Adam are found by the same search for each, on validation images: `qmae tune`. A sweep takes all images."""
+
+TUNED = tuple(preset for preset, training in TRAINING.items() if training.method == "adam")
+"""What `qmae tune` searches settings for."""

@@ -18,7 +18,18 @@ from qmae.cli.common import (
     torch_device,
 )
 from qmae.errors import InputError
-from qmae.settings import TRAINING, Placement, Preset, Readout
+from qmae.settings import (
+    TRAINING,
+    Block,
+    Bottleneck,
+    Conditioning,
+    Decoder,
+    MaskToken,
+    Method,
+    Placement,
+    Preset,
+    Readout,
+)
 from qmae.terminal import console, print_rows, show_progress
 
 if TYPE_CHECKING:
@@ -90,7 +101,33 @@ def train(
     mask_ratio: Annotated[float, typer.Option(help="Hidden share of the image: 0.5, 0.25, 0.125, ...")] = 0.25,
     placement: Annotated[Placement, typer.Option(help="Where the masked patch may lie.")] = "grid",
     patches: Annotated[int, typer.Option(min=1, help="Patches that make up the hidden share, on a grid.")] = 1,
-    layers: Annotated[int, typer.Option(min=1, help="Sweeps of the ansatz over all pairs of qubits.")] = 1,
+    layers: Annotated[
+        int | None, typer.Option(min=1, help="Sweeps of the ansatz over all pairs of qubits; by default the preset's.")
+    ] = None,
+    block: Annotated[
+        Block | None, typer.Option(help="Two-qubit block: 15 angles, or 6 and real; by default the preset's.")
+    ] = None,
+    mask_token: Annotated[
+        MaskToken | None, typer.Option(help="What is put into the hole; by default the preset's.")
+    ] = None,
+    bottleneck: Annotated[
+        Bottleneck | None, typer.Option(help="What becomes of the trash; by default the preset's.")
+    ] = None,
+    decoder: Annotated[
+        Decoder | None, typer.Option(help="The encoder backwards, a circuit of its own, or none.")
+    ] = None,
+    ancillas: Annotated[
+        int | None, typer.Option(min=0, help="Further qubits, all trash; by default the preset's.")
+    ] = None,
+    conditioning: Annotated[
+        Conditioning | None, typer.Option(help="How the angles depend on where the mask is.")
+    ] = None,
+    method: Annotated[
+        Method | None, typer.Option(help="Gradients, or block by block; by default the preset's.")
+    ] = None,
+    success_weight: Annotated[
+        float | None, typer.Option(min=0, help="L in the loss 1 - F + L (1 - p) of a heralded model.")
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Passes over the training images; by default the preset's.")
     ] = None,
@@ -111,7 +148,6 @@ def train(
     """
     from dataclasses import replace
 
-    from qmae.config import ModelConfig
     from qmae.files import check_free
     from qmae.masking import PatchMask
     from qmae.runs import Run, preset_config
@@ -120,13 +156,25 @@ def train(
         _refuse_beside_resume(context)
         run = Run.open(resume)
     else:
-        given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
-        settings = replace(TRAINING[preset], **{name: value for name, value in given.items() if value is not None})
-        config = preset_config(preset, PatchMask(size, mask_ratio, placement, patches))
-        if isinstance(config, ModelConfig):
-            config = replace(config, layers=layers)
-        elif layers > 1:
-            raise InputError(f"--layers are those of an ansatz, which {preset} has none of: leave them out")
+        training = _given(
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            seed=seed,
+            method=method,
+            success_weight=success_weight,
+        )
+        settings = replace(TRAINING[preset], **training)
+        circuit = _given(
+            layers=layers,
+            block=block,
+            mask_token=mask_token,
+            bottleneck=bottleneck,
+            decoder=decoder,
+            ancillas=ancillas,
+            conditioning=conditioning,
+        )
+        config = preset_config(preset, PatchMask(size, mask_ratio, placement, patches), **circuit)
         several = f"-{patches}patches" if patches > 1 else ""
         folder = out or Path("runs") / f"{preset}-{mask_ratio:g}{several}-{placement}-seed{seed}"
         run = Run(check_free(folder), config, settings, data_source(data))
@@ -264,6 +312,11 @@ def train_classifier(
     test = TestSet.load(data, size=size, classifier=load_classifier(out), progress=show_progress)
     accuracy = test.classifier_accuracy
     console.print(f"{out}: accuracy on test images {accuracy:.2%}")
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """Those of the options that the user gave."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _refuse_beside_resume(context: typer.Context) -> None:

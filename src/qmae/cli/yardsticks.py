@@ -18,7 +18,7 @@ from qmae.cli.common import (
     torch_device,
 )
 from qmae.errors import InputError
-from qmae.settings import Design, Preset
+from qmae.settings import TUNED, Design, Preset
 from qmae.terminal import console, print_rows, show_progress
 
 
@@ -160,7 +160,7 @@ def study(
 @app.command()
 def tune(
     preset: Annotated[
-        list[str] | None, typer.Option(help=f"{', '.join(get_args(Preset))}; may be repeated; by default all.")
+        list[str] | None, typer.Option(help=f"{', '.join(TUNED)}; may be repeated; by default all.")
     ] = None,
     trials: Annotated[int, typer.Option(min=2, help="Trainings per preset.")] = 8,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images in each.")] = 2,
@@ -183,9 +183,9 @@ def tune(
     from qmae.tuning import tune as search
 
     for name in preset or []:
-        if name not in get_args(Preset):
-            raise InputError(f"no preset {name!r}: choose of {', '.join(get_args(Preset))}")
-    presets: list[Preset] = list(dict.fromkeys(preset or get_args(Preset)))  # pyright: ignore[reportAssignmentType]
+        if name not in TUNED:
+            raise InputError(f"no preset {name!r}: choose of {', '.join(TUNED)}")
+    presets: list[Preset] = list(dict.fromkeys(preset or TUNED))  # pyright: ignore[reportAssignmentType]
     device, patch = torch_device(accelerator), PatchMask(size, mask_ratio)
     if not (out / "runs").is_dir():
         new_folder(out)
