@@ -1,13 +1,14 @@
-"""Put the tables and figures of a reproduction, of the study and of the search into README.md and docs.
+"""Put the tables and figures of results into README.md and docs.
 
-Use: python scripts/update_readme.py reproduction study tuning
+Use: python scripts/update_readme.py --reproduction reproduction --study study --tuning tuning --beyond beyond
 
-The folders are those of `make reproduce`, `qmae study`, whose report becomes docs/study.md, and `qmae tune`.
+The folders are those of `make reproduce`, `qmae study`, whose report becomes docs/study.md, `qmae tune`, and
+`qmae compare` on the models beyond the paper's. What is not given stays as it is.
 """
 
+import argparse
 import re
 import shutil
-import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -47,13 +48,33 @@ def replace_between_markers(page: Path, texts: dict[str, str]) -> None:
     page.write_text(content)
 
 
-def main(reproduction: Path, study: Path, tuning: Path) -> None:
-    """Update all pages."""
-    replace_between_markers(ROOT / "README.md", sections(reproduction) | study_sections(study))
-    replace_between_markers(ROOT / "docs" / "settings.md", {"Tuning": (tuning / "report.md").read_text()})
-    for figure in (reproduction / "figures").glob("*.png"):
+def beyond_sections(folder: Path) -> dict[str, str]:
+    """Copy the figure of what quality costs, and return the comparison's table."""
+    shutil.copy(folder / "cost.png", ROOT / "docs" / "figures" / "beyond-cost.png")
+    shutil.copy(folder / "reconstructions.png", ROOT / "docs" / "figures" / "beyond-reconstructions.png")
+    table = [line for line in (folder / "report.md").read_text().splitlines(keepends=True) if line.startswith("|")]
+    return {"Beyond": "".join(table)}
+
+
+def reproduction_sections(folder: Path) -> dict[str, str]:
+    """Copy the figures of a reproduction, and return its sections."""
+    for figure in (folder / "figures").glob("*.png"):
         shutil.copy(figure, ROOT / "docs" / "figures" / figure.name)
+    return sections(folder)
+
+
+def main() -> None:
+    """Update the pages that show what is given."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    pages = {"reproduction": reproduction_sections, "study": study_sections, "beyond": beyond_sections}
+    for name in (*pages, "tuning"):
+        parser.add_argument(f"--{name}", type=Path)
+    given = {name: folder for name, folder in vars(parser.parse_args()).items() if folder}
+    for name in given.keys() & pages.keys():
+        replace_between_markers(ROOT / "README.md", pages[name](given[name]))
+    if "tuning" in given:
+        replace_between_markers(ROOT / "docs" / "settings.md", {"Tuning": (given["tuning"] / "report.md").read_text()})
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    main()

@@ -27,7 +27,8 @@ MODELS = {
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_fidelity_of_a_batch_only_goes_up(name, small_data, generator):
+def test_without_momentum_the_fidelity_of_a_batch_only_goes_up(name, small_data, generator, monkeypatch):
+    monkeypatch.setattr("qmae.sweeping.MOMENTUM", 0.0)
     images = load_images(str(small_data), size=8)[0].double()
     masks = PATCH.sample(len(images), generator=generator)
     model = MaskedAutoencoder(ModelConfig(PATCH, **REAL, **MODELS[name]), generator=generator).double()
@@ -36,6 +37,21 @@ def test_the_fidelity_of_a_batch_only_goes_up(name, small_data, generator):
     assert all(later <= earlier + 1e-9 for earlier, later in pairwise(losses))
     assert losses[-1] < losses[0] - 0.05
     assert 1 - model.fidelity(images, masks).mean().item() <= losses[-1]
+
+
+def test_momentum_pays_where_blocks_must_turn_together(small_data, generator, monkeypatch):
+    images = load_images(str(small_data), size=8)[0]
+    masks = PATCH.sample(len(images), generator=generator)
+    reached = []
+    for momentum in (0.0, 0.8):
+        monkeypatch.setattr("qmae.sweeping.MOMENTUM", momentum)
+        config = ModelConfig(PATCH, **{**REAL, **MODELS["one for every place"], "initial_spread": 0.01, "layers": 4})
+        model = MaskedAutoencoder(config, generator=torch.Generator().manual_seed(0))
+        sweeps = Sweeps(model, learning_rate=0.1)
+        for _ in range(12):
+            sweeps.step(images, masks)
+        reached.append(model.fidelity(images, masks).mean().item())
+    assert reached[1] > reached[0]
 
 
 def test_discarded_runs_can_be_made_to_cost(small_data, generator):

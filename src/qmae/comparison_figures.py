@@ -59,6 +59,37 @@ def over_parameters(comparison: Comparison) -> Figure:
     return figure
 
 
+def over_cost(comparison: Comparison) -> Figure:
+    """Fidelity and accuracy of the quantum models over what they cost: angles, and runs that are discarded.
+
+    What is no quantum model is a line.
+    """
+    figure = Figure(figsize=(10, 7), layout="constrained")
+    panels = figure.subplots(2, 2, sharey="row", sharex="col")
+    for quality, line in zip(("fidelity", "accuracy"), panels, strict=True):
+        for cost, axes in zip(("angles", "success_probability"), line, strict=True):
+            for name, rows in comparison.models.items():
+                heights = [value for row in rows if (value := getattr(row, quality)) is not None]
+                if not heights or name in DESIGNS:
+                    continue
+                if rows[0].angles:
+                    axes.plot([getattr(row, cost) for row in rows], heights, "o", color="#0b6e99", ms=5)
+                    at = mean(getattr(row, cost) for row in rows), mean(heights)
+                    place = {"xytext": (-6, 4), "textcoords": "offset points", "ha": "right"}
+                    axes.annotate(NAMES.get(name, name), at, **place, fontsize=9)
+                else:
+                    axes.axhline(mean(heights), color="#999999", ls="--", lw=0.8)
+                    place = {"xycoords": ("axes fraction", "data"), "ha": "left", "va": "center"}
+                    axes.annotate(NAMES.get(name, name), (1, mean(heights)), **place, color="#555555", fontsize=7)
+            axes.grid(alpha=0.3)
+            axes.margins(x=0.2)
+            axes.spines[["top", "right"]].set_visible(False)
+        line[0].set_ylabel(quality)
+    panels[1, 0].set(xlabel="angles of all places", xscale="log")
+    panels[1, 1].set_xlabel("share of the runs that is kept")
+    return figure
+
+
 def over_mask_ratio(comparisons: Sequence[Comparison]) -> Figure:
     """Fidelity of every model over the mask ratio, on a grid: one patch hidden, and several.
 

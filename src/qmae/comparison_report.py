@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from qmae.ceiling import DESIGNS
 from qmae.comparison import Comparison
-from qmae.comparison_figures import over_parameters, training_curves
+from qmae.comparison_figures import over_cost, over_parameters, training_curves
 from qmae.evaluation import TestSet, metrics_json
 from qmae.figures import NAMES, reconstructions, render
 from qmae.files import write_atomically
@@ -42,7 +42,10 @@ def write_comparison(comparison: Comparison, runs: Sequence[Run], test: TestSet,
     protocol = {"data": runs[0].data, "mask_seed": test.mask_seed, **asdict(runs[0].model.patch)}
     content = metrics_json(protocol, test.classifier_accuracy, comparison.rows)
     write_atomically(folder / "metrics.json", json.dumps(content, indent=2) + "\n")
-    write_pages(folder, markdown(comparison), figures(comparison, histories(runs)))
+    drawn = figures(comparison, histories(runs))
+    if any(rows[0].angles for rows in comparison.models.values()):
+        drawn["cost.png"] = over_cost(comparison)
+    write_pages(folder, markdown(comparison), drawn)
 
 
 def write_pages(folder: Path, text: str, drawn: dict[str, Figure]) -> None:
@@ -75,6 +78,7 @@ def markdown(comparison: Comparison) -> str:
     """The whole report, its figures as links."""
     row = comparison.rows[0]
     several = "patch" if row.patches == 1 else f"patches, {row.patches} of them"
+    quantum = any(rows[0].angles for rows in comparison.models.values())
     trained = any(name not in DESIGNS and rows[0].train_seconds for name, rows in comparison.models.items())
     return f"""# Comparison at {row.mask_ratio:.1%}, `{row.placement}` masks
 
@@ -83,7 +87,7 @@ def markdown(comparison: Comparison) -> str:
 {result_table(comparison)}
 {"".join(f"{sentence}{chr(10) * 2}" for sentence in standings(comparison))}\
 ![Fidelity over the number of parameters](parameters.png)
-
+{f"{chr(10)}![Fidelity and accuracy over angles and runs kept](cost.png){chr(10)}" if quantum else ""}
 ![One image of every digit through every model](reconstructions.png)
 {f"{chr(10)}![Loss while training](training.png){chr(10)}" if trained else ""}"""
 

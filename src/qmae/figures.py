@@ -23,6 +23,8 @@ NAMES = {
     "mae": "MAE",
     "unet": "U-Net",
     "qae": "QAE",
+    "qmae-plus": "QMAE-plus",
+    "qmae-heralded": "QMAE-heralded",
     "qmae": "QMAE",
 }
 """The rows of Figure 6, from top to bottom; *nothing* is the masked input itself."""

@@ -104,8 +104,8 @@ class TrainingConfig:
 TRAINING: dict[Preset, TrainingConfig] = {
     "qmae": TrainingConfig(),
     "qae": TrainingConfig(),
-    "qmae-plus": TrainingConfig(200, batch_size=60_000, learning_rate=0.02, method="sweeps"),
-    "qmae-heralded": TrainingConfig(200, batch_size=60_000, learning_rate=0.02, method="sweeps"),
+    "qmae-plus": TrainingConfig(300, batch_size=60_000, learning_rate=0.02, method="sweeps"),
+    "qmae-heralded": TrainingConfig(180, batch_size=60_000, learning_rate=0.02, method="sweeps"),
     "autoencoder": TrainingConfig(10, batch_size=64, learning_rate=0.013),
     "mae-small": TrainingConfig(5, batch_size=64, learning_rate=0.029),
     "mae": TrainingConfig(2, batch_size=256, learning_rate=0.0063),

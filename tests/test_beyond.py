@@ -1,0 +1,66 @@
+"""The presets beyond the paper's, and the trained models that the package brings."""
+
+import pennylane as qp
+import pytest
+import torch
+
+from qmae.circuits import AllPairsBlocks
+from qmae.config import ModelConfig
+from qmae.errors import InputError
+from qmae.images import load_images
+from qmae.masking import PatchMask
+from qmae.models import SHIPPED, MaskedAutoencoder
+from qmae.runs import preset_config
+from qmae.simulation import embed
+
+
+@pytest.mark.parametrize("name", ["qmae-plus", "qmae-heralded"])
+def test_presets_beyond_the_paper_keep_their_budget(name):
+    model = MaskedAutoencoder.from_preset(name)
+    cnots = sum(gate == "CNOT" for gate, *_ in model.config.ansatz.gates())
+    assert model.name == name
+    assert model.angle_count <= 20_000
+    assert cnots <= 2_000
+
+
+def test_ancillas_are_trash_whatever_the_size():
+    assert ModelConfig.preset("qmae-heralded", PatchMask(8)).trash_wires == (6,)
+    assert ModelConfig.preset("qmae-heralded", PatchMask(16), ancillas=2).trash_wires == (8, 9)
+    config = ModelConfig.preset("qmae-plus", PatchMask(16), bottleneck="reset", decoder="free")
+    assert config.trash_wires == (0,)
+    assert ModelConfig.preset("qmae", PatchMask(16)) == ModelConfig()
+
+
+def test_a_network_has_no_settings_of_a_circuit():
+    with pytest.raises(InputError, match="--mask-token: of a circuit, which unet has none of"):
+        preset_config("unet", PatchMask(), mask_token="none")
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_model_fills_the_hole_better_than_the_mean(name):
+    model = MaskedAutoencoder.from_pretrained(name)
+    images = load_images("mnist", split="validation")[0][:1000]
+    masks = model.config.patch.sample(len(images), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        assert model.fidelity(images, masks).mean() > {0.25: 0.91, 0.5: 0.8}[model.config.patch.ratio]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_model_is_its_circuit(name):
+    model = MaskedAutoencoder.from_pretrained(name).double()
+    config = model.config
+    image = load_images("mnist", split="validation")[0][:1].double()
+    masks = config.patch.at(1, 1)
+    wires = range(config.qubits + config.ancillas)
+    state = embed(model.fill(image, masks)[0].flatten()).detach().numpy()
+
+    @qp.qnode(qp.device("default.qubit", wires=wires))
+    def output():
+        qp.StatePrep(state, wires=range(config.qubits))
+        AllPairsBlocks(model.angles_at(masks.position[0]).detach().numpy(), wires=wires)
+        return qp.probs(wires=wires)
+
+    joint = torch.from_numpy(output()).view(2**config.qubits, -1)[:, 0]
+    torch.testing.assert_close(model.success_probability(image, masks), joint.sum()[None], atol=1e-6, rtol=0)
+    pixels = model.probabilities(image, masks).detach().flatten()
+    torch.testing.assert_close(pixels, joint / joint.sum(), atol=1e-6, rtol=0)
