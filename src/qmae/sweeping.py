@@ -17,7 +17,6 @@ from qmae.simulation import Autoencoder, DenseEncoder, block_unitaries, embed
 from qmae.simulation.encoders import split_trash
 from qmae.simulation.sweeps import angles_of, matrices, polar, sweep
 
-
 MOMENTUM = 0.8
 """Share of a block's last change that is made again before a sweep: without, 29 layers need four times the sweeps, and
 with 0.95 they diverge."""
