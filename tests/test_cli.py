@@ -431,7 +431,26 @@ def test_classical_networks_are_runs_like_any_other(command, tmp_path, small_dat
     assert code == 0
     assert printed.startswith("autoencoder 50.0% grid")
     assert_refused(command("export", run), "holds a classical network, which is no circuit")
-    assert_refused(command(*train, "--layers", 2, "--out", tmp_path / "no"), "--layers are those of an ansatz")
+    assert_refused(
+        command(*train, "--layers", 2, "--out", tmp_path / "no"), "--layers: of a circuit, which autoencoder"
+    )
+
+
+def test_models_beyond_the_paper_are_runs_like_any_other(command, tmp_path, small_data):
+    run = tmp_path / "heralded"
+    train = ["train", "--preset", "qmae-heralded", "--data", small_data, "--size", 8, "--epochs", 2, "--layers", 1]
+    assert command(*train, "--success-weight", 0.1, "--out", run)[0] == 0
+    written = json.loads((run / "config.json").read_text())
+    assert written["model"]["trash_wires"] == [6]
+    assert written["training"]["method"] == "sweeps"
+    assert written["training"]["success_weight"] == 0.1
+    code, printed, _ = command("evaluate", run)
+    assert code == 0
+    assert printed.startswith("qmae-heralded 25.0% grid")
+    assert 0 < json.loads((run / "metrics.json").read_text())["rows"][0]["success_probability"] < 1
+    for device in ("run", "export"):
+        assert_refused(command(device, run), "models with the paper's bottleneck and decoder")
+    assert_refused(command(*train, "--bottleneck", "none", "--ancillas", 1, "--out", tmp_path / "no"), "ancillas are")
 
 
 def test_compare_puts_runs_between_floor_and_ceiling(command, tmp_path, small_data):
@@ -449,6 +468,7 @@ def test_compare_puts_runs_between_floor_and_ceiling(command, tmp_path, small_da
         "report.md",
         "report.html",
         "parameters.png",
+        "cost.png",
         "reconstructions.png",
         "training.png",
     }

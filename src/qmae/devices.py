@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from qmae.circuits import AutoencoderCircuit
+from qmae.config import ModelConfig
 from qmae.errors import InputError
 from qmae.masking import Masks
 from qmae.models import MaskedAutoencoder, embed_references
@@ -23,6 +24,19 @@ from qmae.simulation import embed
 
 EXACT = "lightning.qubit"
 """The device that simulations are held against."""
+
+
+def check_runs(config: ModelConfig) -> None:
+    """Refuse a model that the commands for devices do not run yet.
+
+    Raises:
+        InputError: its bottleneck, decoder or conditioning is not the paper's.
+    """
+    if (config.bottleneck, config.decoder, config.conditioning) != ("reset", "adjoint", "none"):
+        raise InputError(
+            "this works for models with the paper's bottleneck and decoder, as qmae and qae are: "
+            "build the circuit of another one by AutoencoderCircuit"
+        )
 
 
 @dataclass(frozen=True)
@@ -56,9 +70,7 @@ class States:
             InputError: an original is all black or holds NaN, or nothing of one is left to embed; it is named by its
                 index. Or the model has another bottleneck, decoder or conditioning than the paper's.
         """
-        config = model.config
-        if (config.bottleneck, config.decoder, config.conditioning) != ("reset", "adjoint", "none"):
-            raise InputError("this works for models with the paper's bottleneck and decoder: use AutoencoderCircuit")
+        check_runs(model.config)
         model, images = model.double(), images.double()
         filled = embed(model.fill(images, masks).flatten(1))
         empty = (filled == 0).all(1).nonzero().flatten().tolist()

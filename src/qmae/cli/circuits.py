@@ -279,6 +279,7 @@ def draw(
 
 
 def _load(run: Path) -> tuple[MaskedAutoencoder, str]:
+    from qmae.devices import check_runs
     from qmae.models import MaskedAutoencoder
     from qmae.runs import Run
 
@@ -286,6 +287,7 @@ def _load(run: Path) -> tuple[MaskedAutoencoder, str]:
     model = opened.load()
     if not isinstance(model, MaskedAutoencoder):
         raise InputError(f"{run} holds a classical network, which is no circuit: give the run of a quantum model")
+    check_runs(model.config)
     return model, opened.data
 
 
