@@ -100,7 +100,7 @@ def test_the_success_probability_is_that_of_the_measurement(name, generator):
 
 def test_nothing_is_discarded_without_a_herald(generator):
     model, images, masks = variant(*VARIANTS["an ancilla is thrown away"], generator)
-    assert torch.equal(model.success_probability(images, masks), torch.ones(5))
+    assert torch.equal(model.success_probability(images, masks), torch.ones(5, dtype=torch.float64))
     assert model.fidelity(images, masks).max() < 1
 
 

@@ -68,6 +68,7 @@ def over_cost(comparison: Comparison) -> Figure:
     panels = figure.subplots(2, 2, sharey="row", sharex="col")
     for quality, line in zip(("fidelity", "accuracy"), panels, strict=True):
         for cost, axes in zip(("angles", "success_probability"), line, strict=True):
+            below = False
             for name, rows in comparison.models.items():
                 heights = [value for row in rows if (value := getattr(row, quality)) is not None]
                 if not heights or name in DESIGNS:
@@ -75,7 +76,8 @@ def over_cost(comparison: Comparison) -> Figure:
                 if rows[0].angles:
                     axes.plot([getattr(row, cost) for row in rows], heights, "o", color="#0b6e99", ms=5)
                     at = mean(getattr(row, cost) for row in rows), mean(heights)
-                    place = {"xytext": (-6, 4), "textcoords": "offset points", "ha": "right"}
+                    place = {"xytext": (-6, -12 if below else 4), "textcoords": "offset points", "ha": "right"}
+                    below = not below  # the next best may be so near that labels would cover each other
                     axes.annotate(NAMES.get(name, name), at, **place, fontsize=9)
                 else:
                     axes.axhline(mean(heights), color="#999999", ls="--", lw=0.8)

@@ -174,7 +174,7 @@ class MaskedAutoencoder(nn.Module):
     def success_probability(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
         """Share of the runs that are kept: 1 but with a heralded bottleneck, differentiable."""
         if self.config.bottleneck != "herald":
-            return torch.ones(len(images), device=images.device)
+            return images.new_ones(len(images))
         return self._for_each(masks, lambda circuit, states: circuit.success_probability(states), images)
 
     def probabilities(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
