@@ -69,10 +69,11 @@ def over_cost(comparison: Comparison) -> Figure:
     for quality, line in zip(("fidelity", "accuracy"), panels, strict=True):
         for cost, axes in zip(("angles", "success_probability"), line, strict=True):
             below = False
-            for name, rows in comparison.models.items():
-                heights = [value for row in rows if (value := getattr(row, quality)) is not None]
-                if not heights or name in DESIGNS:
+            models = [item for item in comparison.models.items() if getattr(item[1][0], quality) is not None]
+            for name, rows in sorted(models, key=lambda item: -getattr(item[1][0], quality)):
+                if name in DESIGNS:
                     continue
+                heights = [getattr(row, quality) for row in rows]
                 if rows[0].angles:
                     axes.plot([getattr(row, cost) for row in rows], heights, "o", color="#0b6e99", ms=5)
                     at = mean(getattr(row, cost) for row in rows), mean(heights)
@@ -84,7 +85,7 @@ def over_cost(comparison: Comparison) -> Figure:
                     place = {"xycoords": ("axes fraction", "data"), "ha": "left", "va": "center"}
                     axes.annotate(NAMES.get(name, name), (1, mean(heights)), **place, color="#555555", fontsize=7)
             axes.grid(alpha=0.3)
-            axes.margins(x=0.2)
+            axes.margins(x=0.2, y=0.1)
             axes.spines[["top", "right"]].set_visible(False)
         line[0].set_ylabel(quality)
     panels[1, 0].set(xlabel="angles of all places", xscale="log")
