@@ -17,7 +17,6 @@ _BEYOND: dict[str, Any] = {
     "conditioning": "separate",
     "bottleneck": "none",
     "decoder": "none",
-    "trash_wires": (),
     "initial_spread": 0.01,
 }
 
