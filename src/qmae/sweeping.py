@@ -25,8 +25,9 @@ class Sweeps:
     """Improves a model's circuits sweep by sweep, and its token by Adam.
 
     With the encoder or the decoder held fixed the fidelity is a convex function of the other's matrix, so that every
-    sweep over a batch, as long as nothing is moved on before it, raises its mean fidelity on this batch. With a heralded bottleneck, F = (ref . y)^2 / |y|^2, it
-    is made convex by adding |V x|^2 F / |y|^2, the first factor of which is 1 whatever V.
+    sweep over a batch, as long as nothing is moved on before it, raises its mean fidelity on this batch. With a
+    heralded bottleneck, F = (ref . y)^2 / |y|^2, it is made convex by adding |V x|^2 F / |y|^2, the first factor of
+    which is 1 whatever V.
 
     Before each sweep every block is moved on by a part of its last change (Polyak's heavy ball, on rotations): blocks
     that are set one at a time creep where many must turn together.
