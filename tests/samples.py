@@ -10,7 +10,7 @@ from qmae.simulation import Autoencoder, embed
 
 def random_angles(ansatz, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return torch.rand(ansatz.angle_shape, generator=generator, dtype=torch.float64) * 6.28
+    return torch.rand(ansatz.block_shape, generator=generator, dtype=torch.float64) * 6.28
 
 
 def random_states(qubits, count=2, seed=1):

@@ -17,7 +17,7 @@ from samples import LiveTensors, random_angles, random_states, tied
 
 
 def random_case(qubits, generator, layers=1, batch=3):
-    shape = Ansatz(qubits, layers).angle_shape
+    shape = Ansatz(qubits, layers).block_shape
     angles = torch.rand(shape, generator=generator, dtype=torch.float64) * 6.28
     pixels = torch.rand(2, batch, 2**qubits, generator=generator, dtype=torch.float64)
     return angles, *embed(pixels)

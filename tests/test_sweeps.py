@@ -52,7 +52,7 @@ def skew(count, generator):
 @pytest.mark.parametrize(("qubits", "layers"), [(2, 1), (3, 2), (4, 2), (5, 1), (6, 2), (9, 1)])
 def test_matrices_are_those_of_the_circuit(qubits, layers, generator):
     ansatz = Ansatz(qubits, layers, "so4")
-    angles = torch.randn(2, *ansatz.angle_shape, generator=generator, dtype=torch.float64)
+    angles = torch.randn(2, *ansatz.block_shape, generator=generator, dtype=torch.float64)
     blocks = of_angles(angles.flatten(0, 1)).view(2, layers, -1, 4, 4)
     for matrix, of_circuit in zip(matrices(blocks, ansatz), angles, strict=True):
         torch.testing.assert_close(matrix.T, DenseEncoder.build(of_circuit, ansatz, ()).columns[:, 0])

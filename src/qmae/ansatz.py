@@ -67,11 +67,8 @@ side by side (`sweeps.angles_of` inverts it), and is the identity at zero angles
 BLOCKS: dict[Block, tuple[Gate, ...]] = {"su4": SU4_BLOCK, "so4": SO4_BLOCK}
 
 _TURN = math.pi / 2
-IDENTITY: dict[Block, tuple[float, ...]] = {
-    "su4": (-_TURN, 0, 0, _TURN, 0, 0, -_TURN, -_TURN, _TURN, *(0,) * 6),
-    "so4": (0,) * 6,
-}
-"""Angles at which a block is the identity, but for a phase."""
+SU4_IDENTITY = (-_TURN, 0, 0, _TURN, 0, 0, -_TURN, -_TURN, _TURN, *(0,) * 6)
+"""Angles at which the paper's block is the identity, but for a phase."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ class Ansatz:
     Attributes:
         qubits: number of qubits n, at least 2.
         layers: how often the sweep over all pairs is repeated, each time with angles of its own.
-        kind: of the blocks, `"su4"` (15 angles, paper) or `"so4"` (6 angles, real).
+        kind: of the blocks, `"su4"` (15 rotations, paper) or `"so4"` (6 rotations, real; blocks share some of them).
 
     Raises:
         InputError: fewer than two qubits, no layer, or an unknown kind of block.
@@ -106,7 +103,7 @@ class Ansatz:
 
     @property
     def block_angles(self) -> int:
-        """Angles of one block: 15 or 6."""
+        """Rotations of one block: 15 or 6."""
         return sum(gate.name != "CNOT" for gate in self.block)
 
     @cached_property
@@ -118,23 +115,54 @@ class Ansatz:
         """Every gate of the circuit in the order in which they act.
 
         Yields:
-            Its name, its qubits, and which of the flattened angles it turns by, None for a CNOT.
+            Its name, its qubits, and which of the circuit's angles it turns by, None for a CNOT.
         """
-        angle = count()
+        merged, angle = iter(self.merged), count()
+        following = next(angle)
         for pair in self.pairs:
             for gate in self.block:
                 qubits = tuple(pair[wire] for wire in gate.wires)
-                yield gate.name, qubits, None if gate.name == "CNOT" else next(angle)
+                if gate.name == "CNOT":
+                    yield gate.name, qubits, None
+                elif next(merged) == following:
+                    yield gate.name, qubits, following
+                    following = next(angle)
+
+    @cached_property
+    def merged(self) -> tuple[int, ...]:
+        """For every rotation of the blocks, one after the other, which of the circuit's angles it is a part of.
+
+        A real block ends with an RY on either qubit, and the next block there begins with one: they are one gate, that
+        of the earlier block, and turn by the sum of the two. The paper's blocks keep all their rotations (Eq. 3).
+        """
+        if self.kind == "su4":
+            return tuple(range(len(self.pairs) * self.block_angles))
+        angle, merged, open_end = count(), [], {}
+        for pair in self.pairs:
+            for gate in self.block:
+                qubits = [pair[wire] for wire in gate.wires]
+                if gate.name == "CNOT":
+                    for qubit in qubits:
+                        open_end.pop(qubit, None)
+                else:
+                    merged.append(open_end.get(qubits[0]) if qubits[0] in open_end else next(angle))
+                    open_end[qubits[0]] = merged[-1]
+        return tuple(merged)
 
     @property
-    def angle_shape(self) -> tuple[int, int]:
-        """Shape (blocks, angles of a block) of the ansatz's angles."""
+    def block_shape(self) -> tuple[int, int]:
+        """Shape (blocks, rotations of a block) of the angles of all blocks, each by itself."""
         return len(self.pairs), self.block_angles
 
     @property
+    def angle_shape(self) -> tuple[int, ...]:
+        """Shape of the circuit's angles: that of its blocks for `su4`; for `so4` flat, as blocks share rotations."""
+        return self.block_shape if self.kind == "su4" else (self.angles,)
+
+    @property
     def angles(self) -> int:
-        """Number of angles, 15 n (n - 1) / 2 a layer for `su4` (Eq. 3)."""
-        return len(self.pairs) * self.block_angles
+        """Number of angles: 15 a block for `su4` (Eq. 3), for `so4` 4 a block and one more for every qubit."""
+        return 1 + max(self.merged)
 
 
 def check_trash_wires(trash_wires: tuple[int, ...], qubits: int) -> None:

@@ -16,12 +16,12 @@ from pennylane.measurements import ExpectationMP, ProbabilityMP
 from pennylane.operation import Operation
 from pennylane.wires import Wires, WiresLike
 
-from qmae.ansatz import BLOCKS, IDENTITY, Ansatz, check_trash_wires
+from qmae.ansatz import BLOCKS, Ansatz, check_trash_wires
 from qmae.errors import InputError
 from qmae.settings import Block, Bottleneck, Decoder, Overlap, Reset
 
 _GATES = {"RY": qp.RY, "RZ": qp.RZ, "CNOT": qp.CNOT}
-_KINDS: dict[int, Block] = {len(angles): kind for kind, angles in IDENTITY.items()}
+_KINDS: dict[int, Block] = {Ansatz(2, kind=kind).block_angles: kind for kind in BLOCKS}
 """The kind of a block by its number of angles."""
 
 
@@ -202,7 +202,7 @@ class AllPairsBlocks(Operation):
 
     @staticmethod
     def compute_decomposition(weights: Any, wires: WiresLike) -> list[Operation]:
-        """One `TwoQubitBlock` per pair and layer.
+        """One `TwoQubitBlock` per pair and layer; of real ones the gates, where those that blocks share are one.
 
         Args:
             weights (tensor_like): as above
@@ -211,6 +211,8 @@ class AllPairsBlocks(Operation):
         wires = Wires(wires)
         pairs = Ansatz(len(wires)).pairs
         layers = qp.math.shape(weights)[-2] // len(pairs)
+        if _kind(weights) == "so4":
+            return _real_gates(weights, Ansatz(len(wires), layers, "so4"), wires)
         return [
             TwoQubitBlock(weights[..., block, :], wires=[wires[a], wires[b]])
             for block, (a, b) in enumerate(pairs * layers)
@@ -229,7 +231,18 @@ class AllPairsBlocks(Operation):
             n_wires (int): number of wires
             kind (str): of the blocks, ``"su4"`` or ``"so4"``
         """
-        return Ansatz(n_wires, n_layers, kind).angle_shape
+        return Ansatz(n_wires, n_layers, kind).block_shape
+
+
+def _real_gates(weights: Any, ansatz: Ansatz, wires: Wires) -> list[Operation]:
+    rotations = qp.math.reshape(weights, (*qp.math.shape(weights)[:-2], -1))
+    angles: dict[int, Any] = {}
+    for rotation, angle in enumerate(ansatz.merged):
+        angles[angle] = angles.get(angle, 0) + rotations[..., rotation]
+    return [
+        _GATES[name](*() if angle is None else (angles[angle],), wires=[wires[qubit] for qubit in qubits])
+        for name, qubits, angle in ansatz.gates()
+    ]
 
 
 def swap_test(ancilla: Hashable, first: WiresLike, second: WiresLike) -> None:

@@ -124,12 +124,16 @@ class ModelConfig:
         return Ansatz(self.qubits, self.layers, self.block)
 
     @property
+    def parts(self) -> tuple[Ansatz, ...]:
+        """The circuits that have angles of their own: the encoder's and, if it is free, the decoder's."""
+        return (self.ansatz, self.decoder_ansatz) if self.decoder == "free" else (self.ansatz,)
+
+    @property
     def angle_shape(self) -> tuple[int, ...]:
-        """Shape of the angles: [blocks, angles of a block], before it the places if each has its own; the decoder's
-        blocks behind the encoder's."""
-        blocks = len(self.ansatz.pairs) + (len(self.decoder_ansatz.pairs) if self.decoder == "free" else 0)
+        """Shape of the angles: `Ansatz.angle_shape`, a free decoder's behind the encoder's, and before it the places
+        if each has its own."""
         places = (len(self.patch.corners),) if self.conditioning == "separate" else ()
-        return *places, blocks, self.ansatz.block_angles
+        return *places, sum(part.angle_shape[0] for part in self.parts), *self.ansatz.angle_shape[1:]
 
     @classmethod
     def preset(cls, name: str, patch: PatchMask, **settings: Any) -> ModelConfig:

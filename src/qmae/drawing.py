@@ -34,7 +34,7 @@ def figure(drawing: Drawing, circuit: AutoencoderCircuit) -> Figure:
 
 def _drawn(drawing: Drawing, circuit: AutoencoderCircuit) -> tuple[QuantumScript, list[Any]]:
     """The gates, and the wires from top to bottom."""
-    n, angle_shape = circuit.ansatz.qubits, circuit.ansatz.angle_shape
+    n, angle_shape = circuit.ansatz.qubits, circuit.ansatz.block_shape
     match drawing:
         case "block":
             return QuantumScript(TwoQubitBlock.compute_decomposition(np.zeros(angle_shape[1]), ["a", "b"])), ["a", "b"]

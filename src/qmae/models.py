@@ -15,13 +15,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from qmae.ansatz import IDENTITY
+from qmae.ansatz import SU4_IDENTITY
 from qmae.config import PRESETS, ModelConfig
 from qmae.errors import InputError
 from qmae.files import write_atomically
 from qmae.masking import Masks, PatchMask, hide
 from qmae.settings import Readout
-from qmae.simulation import Autoencoder, build_encoder, embed, probabilities_of, read_out
+from qmae.simulation import Autoencoder, build_encoder, deal_out, embed, probabilities_of, read_out
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -71,8 +71,8 @@ class MaskedAutoencoder(nn.Module):
             of one seed start as the same function.
 
     Attributes:
-        angles: Float, of `config.angle_shape`, in radians; [28, 15] for 8 qubits and one layer.
-        offsets: Float [places, blocks, angles of a block], what is added for a hidden patch, or None.
+        angles: Float, of `config.angle_shape`, in radians; [28, 15] for 8 qubits and one layer of the paper's blocks.
+        offsets: Float [places, ...], what is added to the angles for a hidden patch, or None.
         token: Float [patch height, patch width] in units of pixel values, unconstrained; with a token per position
             Float [size, size], the patch of every place lying there; or None.
     """
@@ -80,7 +80,9 @@ class MaskedAutoencoder(nn.Module):
     def __init__(self, config: ModelConfig, *, generator: torch.Generator) -> None:
         super().__init__()
         self.config = config
-        centre = torch.tensor(IDENTITY[config.block]) if config.initial_angles == "identity" else 0
+        # At zero angles real blocks are the identity anyway.
+        identity = config.initial_angles == "identity" and config.block == "su4"
+        centre = torch.tensor(SU4_IDENTITY) if identity else 0
         self.angles = nn.Parameter(
             centre + config.initial_spread * torch.randn(config.angle_shape, generator=generator)
         )
@@ -225,15 +227,20 @@ class MaskedAutoencoder(nn.Module):
         return load_pretrained(folder, lambda config: cls(ModelConfig.from_dict(config), generator=torch.Generator()))
 
     def angles_at(self, position: Int[Tensor, "*patches"]) -> Float[Tensor, "blocks angles"]:
-        """The angles of the circuit for one place of the hidden patch, or for the places of several."""
-        if self.config.conditioning == "separate":
-            return self.angles[position]
-        if self.offsets is None:
-            return self.angles
-        return self.angles + self.offsets[position].view(-1, *self.angles.shape).sum(0)
+        """The angles of all blocks for one place of the hidden patch, or for the places of several."""
+        angles = self.angles[position] if self.config.conditioning == "separate" else self.angles
+        if self.offsets is not None:
+            angles = angles + self.offsets[position].view(-1, *self.angles.shape).sum(0)
+        return self.blocks_of(angles)
+
+    def blocks_of(self, angles: Float[Tensor, "*circuits_and_angles"]) -> Float[Tensor, "*circuits blocks angles"]:
+        """The angles of all blocks, the decoder's behind the encoder's, from those of whole circuits."""
+        parts = self.config.parts
+        split = angles.split([part.angle_shape[0] for part in parts], -len(parts[0].angle_shape))
+        return torch.cat([deal_out(*part) for part in zip(split, parts, strict=True)], -2)
 
     def autoencoder(self, angles: Float[Tensor, "blocks angles"], *, states: int) -> Autoencoder:
-        """Build the simulation of the circuit with these angles that is fastest for so many states."""
+        """Build the simulation of the circuit with these angles of blocks that is fastest for so many states."""
         config, ansatz = self.config, self.config.ansatz
         own, free = angles.split([len(ansatz.pairs), len(angles) - len(ansatz.pairs)])
         encoder = build_encoder(own, ansatz, config.trash_wires, states=states, ancillas=config.ancillas)
@@ -253,7 +260,7 @@ class MaskedAutoencoder(nn.Module):
         """Call a function with the circuit of every mask and the states of the images that have this mask."""
         batch = embed(self.fill(images, masks).flatten(1)), *more
         if self.config.conditioning == "none":
-            return function(self.autoencoder(self.angles, states=len(images)), *batch)
+            return function(self.autoencoder(self.blocks_of(self.angles), states=len(images)), *batch)
         if masks.patch != self.config.patch:
             raise InputError("the angles depend on the place of the mask: measure it under masks of its own kind")
         kinds, kind = masks.position.unique(dim=0, return_inverse=True)

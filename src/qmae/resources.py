@@ -108,6 +108,6 @@ def couplings(qubits: int) -> dict[str, Any]:
 def _some_parameters(ansatz: Ansatz) -> tuple[Any, ...]:
     """Angles and states about which nothing is special, so that no gate can be left out."""
     generator = torch.Generator().manual_seed(0)
-    angles = torch.rand(ansatz.angle_shape, generator=generator, dtype=torch.float64) * 2 * math.pi
+    angles = torch.rand(ansatz.block_shape, generator=generator, dtype=torch.float64) * 2 * math.pi
     states = torch.rand(2, 2**ansatz.qubits, generator=generator, dtype=torch.float64)
     return angles.numpy(), *(states / torch.linalg.vector_norm(states, dim=1, keepdim=True)).numpy()

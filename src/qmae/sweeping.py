@@ -14,6 +14,7 @@ from qmae.errors import InputError
 from qmae.masking import Masks
 from qmae.models import MaskedAutoencoder, embed_references
 from qmae.simulation import Autoencoder, DenseEncoder, block_unitaries, embed
+from qmae.simulation.blocks import collect
 from qmae.simulation.encoders import split_trash
 from qmae.simulation.sweeps import angles_of, matrices, polar, sweep
 
@@ -47,7 +48,10 @@ class Sweeps:
             raise InputError("sweeps need blocks so4, a decoder that is free or none, and no offsets: train by adam")
         self.model, self.learning_rate, self.success_weight = model, learning_rate, success_weight
         self.tokens = None if model.token is None else torch.optim.Adam([model.token], learning_rate)
-        self.last = model.angles.detach().clone()
+        # Not as angles: those of a block near the identity jump, and so would the blocks that share them.
+        every = model.blocks_of(model.angles.detach().view(-1, model.angles.shape[-1]))
+        self.blocks = block_unitaries(every.flatten(0, 1), config.ansatz.block).view(*every.shape[:2], 4, 4)
+        self.last = self.blocks.clone()
 
     def step(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
         """One sweep over every circuit, and one step of the token.
@@ -70,11 +74,12 @@ class Sweeps:
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed training needs."""
-        return {"last": self.last, "tokens": None if self.tokens is None else self.tokens.state_dict()}
+        tokens = None if self.tokens is None else self.tokens.state_dict()
+        return {"blocks": self.blocks, "last": self.last, "tokens": tokens}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
-        self.last = state["last"].to(self.last)
+        self.blocks, self.last = (state[name].to(self.blocks) for name in ("blocks", "last"))
         if self.tokens is not None:
             self.tokens.load_state_dict(state["tokens"])
 
@@ -88,16 +93,14 @@ class Sweeps:
         self, part: tuple[int, Ansatz], images: Float[Tensor, "batch size size"], masks: Masks
     ) -> Float[Tensor, " batch"]:
         start, ansatz = part
-        config, angles = self.model.config, self.model.angles
-        own = slice(start, start + len(ansatz.pairs))
-        of_circuits = angles.detach().view(-1, *angles.shape[-2:])
-        blocks = self._extrapolated(own).view(len(of_circuits), ansatz.layers, -1, 4, 4)
+        config, own = self.model.config, slice(start, start + len(ansatz.pairs))
+        blocks = self._extrapolated(own).unflatten(1, (ansatz.layers, -1))
         free = matrices(blocks, ansatz).requires_grad_()
         states, references = embed(self.model.fill(images, masks).flatten(1)), embed_references(images)
         fidelity, success = images.new_zeros(len(images)), images.new_zeros(len(images))
         damping = torch.zeros_like(free)
         for circuit, rows in enumerate(self._rows(masks)):
-            autoencoder = self._with(free[circuit], start, of_circuits[circuit], len(rows))
+            autoencoder = self._with(free[circuit], start, circuit, len(rows))
             fidelity[rows] = autoencoder.fidelity(states[rows], references[rows])
             if config.bottleneck == "herald":
                 success[rows] = autoencoder.success_probability(states[rows])
@@ -105,19 +108,24 @@ class Sweeps:
         (1 - fidelity + self.success_weight * (1 - success)).sum().backward()
         assert free.grad is not None
         improved = sweep(blocks, ansatz, (damping - free.grad / 2).detach())
-        with torch.no_grad():
-            new = angles_of(improved.flatten(0, 2)).to(angles).view(len(of_circuits), -1, angles.shape[-1])
-            self.last.view(-1, *angles.shape[-2:])[:, own] = of_circuits[:, own]
-            angles.view(-1, *angles.shape[-2:])[:, own] = new
+        self.last[:, own] = self.blocks[:, own]
+        self.blocks[:, own] = improved.flatten(1, 2)
+        self._write_angles(part)
         return 1 - fidelity.detach()
 
-    def _extrapolated(self, own: slice) -> Float[Tensor, "blocks 4 4"]:
+    @torch.no_grad()
+    def _write_angles(self, part: tuple[int, Ansatz]) -> None:
+        """Give the model the angles of the blocks of one part."""
+        (start, ansatz), angles = part, self.model.angles
+        blocks = self.blocks[:, start : start + len(ansatz.pairs)]
+        new = collect(angles_of(blocks.flatten(0, 1)).view(len(blocks), *ansatz.block_shape), ansatz)
+        # The encoder's angles come first, a free decoder's last.
+        own = slice(-ansatz.angles, None) if start else slice(ansatz.angles)
+        angles[..., own] = new.view_as(angles[..., own])
+
+    def _extrapolated(self, own: slice) -> Float[Tensor, "circuits blocks 4 4"]:
         """The blocks of one part, moved on in the direction of their last change."""
-        block = self.model.config.ansatz.block
-        now, last = (
-            block_unitaries(angles.view(-1, *angles.shape[-2:])[:, own].flatten(0, 1), block)
-            for angles in (self.model.angles.detach(), self.last)
-        )
+        now, last = self.blocks[:, own], self.last[:, own]
         return polar((now + MOMENTUM * (now - last)).mT)
 
     def _rows(self, masks: Masks) -> list[Int[Tensor, " rows"]]:
@@ -126,12 +134,11 @@ class Sweeps:
             return [torch.arange(len(masks))]
         return [(masks.position == place).nonzero()[:, 0] for place in range(len(masks.patch.corners))]
 
-    def _with(
-        self, matrix: Float[Tensor, "dim dim"], start: int, angles: Float[Tensor, "blocks angles"], states: int
-    ) -> Autoencoder:
-        """The model's circuit, with a matrix in the place of one of its parts."""
-        config = self.model.config
-        autoencoder = self.model.autoencoder(angles, states=states)
+    def _with(self, matrix: Float[Tensor, "dim dim"], start: int, circuit: int, states: int) -> Autoencoder:
+        """One of the model's circuits, with a matrix in the place of one of its parts."""
+        config, angles = self.model.config, self.model.angles.detach()
+        own = self.model.blocks_of(angles.view(-1, angles.shape[-1])[circuit])
+        autoencoder = self.model.autoencoder(own, states=states)
         if start:
             return replace(autoencoder, decoder=DenseEncoder(split_trash(matrix.T, config.reset_wires)))
         entering = matrix.T[:: 2**config.ancillas]

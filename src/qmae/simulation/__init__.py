@@ -22,7 +22,7 @@ from torch import Tensor
 
 from qmae.ansatz import Ansatz
 from qmae.simulation.autoencoder import Autoencoder
-from qmae.simulation.blocks import block_unitaries
+from qmae.simulation.blocks import block_unitaries, deal_out
 from qmae.simulation.dense import DenseEncoder
 from qmae.simulation.encoders import Encoder
 from qmae.simulation.states import embed, probabilities_of, read_out
@@ -35,6 +35,7 @@ __all__ = [
     "StateVectorEncoder",
     "block_unitaries",
     "build_encoder",
+    "deal_out",
     "embed",
     "probabilities_of",
     "read_out",
@@ -55,7 +56,7 @@ def build_encoder(
     """Turn angles into the encoder that is fastest for so many states.
 
     Args:
-        angles: rotation angles in radians, of `ansatz.angle_shape`.
+        angles: rotation angles in radians, of `ansatz.block_shape`.
         ansatz: the circuit.
         trash_wires: the qubits that are thrown away.
         states: how many it is going to be applied to.

@@ -6,10 +6,10 @@ from functools import lru_cache, reduce
 from itertools import pairwise
 
 import torch
-from jaxtyping import Complex, Float, Inexact
+from jaxtyping import Complex, Float, Inexact, Int
 from torch import Tensor
 
-from qmae.ansatz import Gate
+from qmae.ansatz import Ansatz, Gate
 
 SEGMENT = 5
 """Rotations of a segment of a block at the most: their 2^5 phases are computed at once."""
@@ -35,6 +35,37 @@ def block_unitaries(angles: Float[Tensor, "blocks angles"], block: tuple[Gate, .
     if is_real(block):
         return multiply(entries.unflatten(-1, (4, 4)))
     return multiply(torch.view_as_complex(entries.unflatten(-1, (4, 4, 2))))
+
+
+def deal_out(angles: Float[Tensor, "*circuits_and_angles"], ansatz: Ansatz) -> Float[Tensor, "*circuits blocks angles"]:
+    """Give every block its angles; those that blocks share go to the first of them.
+
+    Args:
+        angles: of circuits, [..., *ansatz.angle_shape], in radians.
+        ansatz: the circuits.
+    """
+    if ansatz.angle_shape == ansatz.block_shape:
+        return angles
+    _, first = _shared(ansatz)
+    return (
+        angles.new_zeros(*angles.shape[:-1], len(ansatz.merged))
+        .index_copy(-1, first, angles)
+        .unflatten(-1, ansatz.block_shape)
+    )
+
+
+def collect(blocks: Float[Tensor, "*circuits blocks angles"], ansatz: Ansatz) -> Float[Tensor, "*circuits_and_angles"]:
+    """The inverse of `deal_out`: rotations that blocks share turn by the sum of what these say."""
+    merged, first = _shared(ansatz)
+    return blocks.new_zeros(*blocks.shape[:-2], len(first)).index_add(-1, merged, blocks.flatten(-2))
+
+
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)
+def _shared(ansatz: Ansatz) -> tuple[Int[Tensor, " rotations"], Int[Tensor, " angles"]]:
+    """Which angle every rotation is a part of, and the first rotation of every angle."""
+    first = {angle: rotation for rotation, angle in reversed([*enumerate(ansatz.merged)])}
+    return torch.tensor(ansatz.merged), torch.tensor([first[angle] for angle in range(ansatz.angles)])
 
 
 def is_real(block: tuple[Gate, ...]) -> bool:
