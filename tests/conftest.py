@@ -53,6 +53,17 @@ def small_case(small_data):
     return MaskedAutoencoder.from_preset("qmae", patch=patch, seed=0), images, masks
 
 
+@pytest.fixture(params=["qmae-plus", "qmae-heralded", "qmae-compressed"])
+def beyond_case(request, small_case):
+    """A model beyond the paper's with angles about which nothing is special, three images and masks of two places."""
+    from qmae import MaskedAutoencoder
+
+    _, images, masks = small_case
+    assert len(masks.position.unique()) > 1
+    model = MaskedAutoencoder.from_preset(request.param, patch=masks.patch, layers=2, initial_spread=1.0)
+    return model, images, masks
+
+
 @pytest.fixture
 def unchecked():
     """Without the type checks, so that an argument of a wrong type reaches the package's own error message."""

@@ -17,7 +17,7 @@ from PIL import Image
 import qmae
 from qmae.cli import main
 
-YARDSTICKS = ("original", "knn", "ridge", "mean", "nothing")
+YARDSTICKS = ("original", "knn", "ridge", "token", "mean", "nothing")
 
 
 @pytest.fixture
@@ -448,8 +448,14 @@ def test_models_beyond_the_paper_are_runs_like_any_other(command, tmp_path, smal
     assert code == 0
     assert printed.startswith("qmae-heralded 25.0% grid")
     assert 0 < json.loads((run / "metrics.json").read_text())["rows"][0]["success_probability"] < 1
-    for device in ("run", "export"):
-        assert_refused(command(device, run), "models with the paper's bottleneck and decoder")
+    code, printed, _ = command("run", run, "--images", 1, "--shots", 200, "--overlap", "inverse")
+    assert code == 0
+    assert re.search(r"image 0: fidelity .* \d+% of the runs kept", printed)
+    code, printed, _ = command("export", run, "--out", tmp_path / "heralded.qasm")
+    assert code == 0
+    assert "where the bits `herald` are 0" in printed
+    assert "herald" in (tmp_path / "heralded.qasm").read_text()
+    assert_refused(command("noise", run, run), "must be a QMAE and a QAE")
     assert_refused(command(*train, "--bottleneck", "none", "--ancillas", 1, "--out", tmp_path / "no"), "ancillas are")
 
 

@@ -33,6 +33,28 @@ def test_estimates_lie_within_their_standard_errors(small_case, device, kinds):
         assert (abs(found.probabilities - found.exact_probabilities) < 5 * found.probability_errors).all()
 
 
+def test_verify_finds_agreement_beyond_the_paper(beyond_case):
+    found = list(verify(*beyond_case))
+    assert [agreement.circuit.overlap for agreement in found] == ["swap", "swap", "inverse"]
+    assert max(max(a.fidelity, a.probability) for a in found if a.precision == "complex128") < 1e-12
+    assert found[0].fidelity < 1e-6
+
+
+@pytest.mark.parametrize("device", ["lightning.qubit", "default.qubit"])
+@pytest.mark.parametrize("overlap", ["swap", "inverse"])
+def test_estimates_beyond_the_paper_count_the_runs_that_are_kept(beyond_case, device, overlap):
+    model, images, masks = beyond_case
+    circuit = AutoencoderCircuit.of(model.config, overlap)
+    for found in run_on_device(model, images, masks, Target(circuit, device, 2000, {"seed": 3})):
+        exact = found.exact_fidelity
+        variance = 1 - exact**2 if overlap == "swap" else exact * (1 - exact)
+        assert found.standard_error == pytest.approx((variance / (2000 * found.success)) ** 0.5, rel=0.2, abs=1e-3)
+        assert abs(found.fidelity - exact) < 4 * found.standard_error
+        assert (abs(found.probabilities - found.exact_probabilities) < 5 * found.probability_errors).all()
+    heralded = model.config.bottleneck == "herald"
+    assert (found.success < 0.99) == heralded
+
+
 def test_runs_that_all_agree_are_no_certainty():
     target = Target(AutoencoderCircuit(Ansatz(2), overlap="inverse"), shots=8)
     assert target.standard_error(1.0) == pytest.approx((0.9 * 0.1 / 8) ** 0.5)  # (8 + 1) / (8 + 2) of the runs

@@ -34,7 +34,7 @@ def reproduced(protocol, tmp_path_factory):
 
 def test_every_table_has_both_models_and_all_yardsticks(reproduced):
     results, _, seen, _ = reproduced
-    yardsticks = ("original", "knn", "ridge", "mean", "nothing")
+    yardsticks = ("original", "knn", "ridge", "token", "mean", "nothing")
     assert seen == results.rows
     for readout in ("probability", "amplitude"):
         for model, seeds in (("qmae", 2), ("qae", 2), *((name, 1) for name in yardsticks)):

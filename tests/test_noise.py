@@ -36,10 +36,10 @@ def paper_gates(states, qubits, trash):
     """Preparation, encoder, reset and decoder, undoing of the original's preparation, each gate by gate."""
 
     def run():
-        encoder(states.angles, range(qubits))
+        encoder(states.angles[0], range(qubits))
         for wire in trash:
             qp.measure(wire, reset=True)
-        qp.adjoint(encoder)(states.angles, range(qubits))
+        qp.adjoint(encoder)(states.angles[0], range(qubits))
 
     prepare, undo = (
         RealAmplitudeEmbedding(state[0], wires=range(qubits)) for state in (states.filled, states.originals)
@@ -115,7 +115,7 @@ def test_readout_errors_flip_the_bits_of_the_outcome(small_case):
 
     @qp.qnode(qp.device("default.qubit", wires=circuit.num_wires))
     def outcomes():
-        circuit.prepare_and_run(states.angles, states.filled[0], states.originals[0])
+        circuit.prepare_and_run(states.angles[0], states.filled[0], states.originals[0])
         return qp.probs(wires=circuit.registers["input"])
 
     wrong_bits = np.array([outcome.bit_count() for outcome in range(16)])

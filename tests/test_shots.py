@@ -22,6 +22,18 @@ def test_estimates_scatter_about_the_exact_value_as_the_formula_says(small_case,
     assert found.expected == pytest.approx(variance**0.5)
 
 
+def test_discarded_runs_make_estimates_worse(small_case):
+    _, images, masks = small_case
+    model = MaskedAutoencoder.from_preset("qmae-compressed", patch=masks.patch, layers=2, initial_spread=1.0)
+    states = States.of(model, images, masks)
+    target = Target(AutoencoderCircuit.of(model.config, "inverse"), EXACT, 100, {"seed": 5})
+    found = measure_spread(target, states, image=0, repetitions=2000)
+    exact, success = float(states.fidelity[0]), float(states.success[0])
+    assert found.success == success < 0.7
+    assert found.expected == pytest.approx((exact * (1 - exact) / (100 * success)) ** 0.5)
+    assert found.deviation == pytest.approx(found.expected, rel=0.1)
+
+
 def test_the_study_covers_both_overlaps_and_every_image(small_case, monkeypatch):
     monkeypatch.setattr("qmae.shots.SHOTS", (10, 40))
     monkeypatch.setattr("qmae.shots.LARGEST", 2000)

@@ -52,7 +52,7 @@ def test_a_study_that_was_interrupted_goes_on_and_gives_the_same(tmp_path, plan,
         assert [untimed(row) for row in again.comparisons[masks].rows] == [untimed(row) for row in comparison.rows]
     names = [row.model for row in whole.comparisons[MAIN].rows]
     trained = ["qmae", "qmae", "qae", "qae", "autoencoder"]
-    assert names == ["original", "knn", "ridge", "mean", "nothing", *trained, "tied"]
+    assert names == ["original", "knn", "ridge", "token", "mean", "nothing", *trained, "tied"]
 
 
 def untimed(row):

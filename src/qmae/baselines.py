@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from qmae.masking import Masks, hide
+from qmae.masking import Masks, PatchMask, hide
 from qmae.models import embed_references
 from qmae.simulation import embed
 
@@ -87,6 +87,48 @@ class MeanPatch(Baseline):
     def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """Put the mean image's pixels into the hole."""
         return torch.where(masks.hidden, self.mean.to(visible), visible)
+
+
+class TokenPatch(Baseline):
+    """Fill the hole with one patch for every place that is best for the mean fidelity.
+
+    It is what a quantum model reaches by its tokens alone: the circuit left out, so that nobody takes the tokens' work
+    for the circuit's. Found by L-BFGS for every kind of mask that it meets.
+
+    Args:
+        images: the training images.
+        iterations: of L-BFGS at the most.
+    """
+
+    name = "token"
+
+    def __init__(self, images: Float[Tensor, "images size size"], iterations: int = 30) -> None:
+        self.images, self.iterations = images, iterations
+        self.parameter_count = images[0].numel()
+        self.tokens: dict[PatchMask, Float[Tensor, "size size"]] = {}
+
+    def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        """Put the pixels of the patch into the hole."""
+        if masks.patch not in self.tokens:
+            self.tokens[masks.patch] = self._fit(masks.patch)
+        return torch.where(masks.hidden, self.tokens[masks.patch].to(visible), visible)
+
+    @torch.enable_grad()
+    def _fit(self, patch: PatchMask) -> Float[Tensor, "size size"]:
+        masks = patch.sample(len(self.images), generator=torch.Generator().manual_seed(0))
+        visible, originals = hide(self.images, masks), embed_references(self.images)
+        token = self.images.mean(0).requires_grad_()
+        optimizer = torch.optim.LBFGS([token], max_iter=self.iterations, line_search_fn="strong_wolfe")
+
+        def loss() -> Float[Tensor, ""]:
+            optimizer.zero_grad()
+            filled = torch.where(masks.hidden, token, visible).flatten(1)
+            value = 1 - ((embed(filled) * originals).sum(1) ** 2).mean()
+            value.backward()
+            return value
+
+        optimizer.step(loss)  # pyright: ignore[reportArgumentType] it returns a tensor, as torch documents
+        return token.detach()
 
 
 class Ridge(Baseline):

@@ -210,4 +210,4 @@ def _preparation(kind: NoiseKind, noisy: bool) -> str:
 
 
 def _variance(row: Spread) -> float:
-    return single_shot_variance(row.overlap, row.exact)
+    return single_shot_variance(row.overlap, row.exact) / row.success

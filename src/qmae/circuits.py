@@ -17,6 +17,7 @@ from pennylane.operation import Operation
 from pennylane.wires import Wires, WiresLike
 
 from qmae.ansatz import BLOCKS, Ansatz, check_trash_wires
+from qmae.config import ModelConfig
 from qmae.errors import InputError
 from qmae.settings import Block, Bottleneck, Decoder, Overlap, Reset
 
@@ -297,6 +298,13 @@ class AutoencoderCircuit:
             if getattr(self, name) not in get_args(kinds):
                 raise InputError(f"no {name} {getattr(self, name)!r}: choose one of {', '.join(get_args(kinds))}")
 
+    @classmethod
+    def of(cls, config: ModelConfig, overlap: Overlap = "swap", reset: Reset = "swap") -> AutoencoderCircuit:
+        """The circuit of a model, whose angles for the place of a mask are `MaskedAutoencoder.angles_at`."""
+        return cls(
+            config.ansatz, config.trash_wires, overlap, reset, config.bottleneck, config.decoder, config.ancillas
+        )
+
     @property
     def registers(self) -> dict[str, tuple[int, ...]]:
         """The wires of `ancilla`, `fresh`, `input`, `reference` and `extra`; the paper's are 0, 1, 2-9, 10-17, none."""
@@ -320,6 +328,14 @@ class AutoencoderCircuit:
     def _pixel_trash(self) -> tuple[int, ...]:
         """Trash that the decoder needs anew."""
         return tuple(wire for wire in self.trash_wires if wire < self.ansatz.qubits - self.extra)
+
+    @property
+    def measured_wires(self) -> tuple[int, ...]:
+        """Wires that are measured before the end: those that herald, or those that are reset by a measurement."""
+        inside = *self.registers["input"], *self.registers["extra"]
+        if self.bottleneck == "herald":
+            return tuple(inside[wire] for wire in self.trash_wires)
+        return tuple(inside[wire] for wire in self._pixel_trash) if self.reset == "measure" else ()
 
     def fidelity(self, angles: Any, filled: Any, original: Any) -> ExpectationMP:
         """The paper's training circuit (Fig. 4): the autoencoder's output is compared with the original.
@@ -373,15 +389,12 @@ class AutoencoderCircuit:
         wires = self.registers
         inside, blocks = [*wires["input"], *wires["extra"]], len(self.ansatz.pairs)
         AllPairsBlocks(angles[:blocks], wires=inside)
-        if self.bottleneck == "herald":
-            for wire in self.trash_wires:
-                qp.measure(inside[wire], postselect=0)
-        elif self.reset == "swap":
+        how = {"postselect": 0} if self.bottleneck == "herald" else {"reset": True}
+        for wire in self.measured_wires:
+            qp.measure(wire, **how)
+        if wires["fresh"]:
             for fresh, wire in zip(wires["fresh"], self._pixel_trash, strict=True):
                 qp.SWAP(wires=[fresh, inside[wire]])
-        else:
-            for wire in self._pixel_trash:
-                qp.measure(inside[wire], reset=True)
         if self.decoder != "none":
             qp.adjoint(AllPairsBlocks)(
                 angles[:blocks] if self.decoder == "adjoint" else angles[blocks:], wires["input"]

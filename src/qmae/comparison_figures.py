@@ -14,7 +14,7 @@ from qmae.comparison import Comparison
 from qmae.figures import COLORS, NAMES
 from qmae.training import History
 
-GREYS = ("#111111", "#555555", "#888888", "#aaaaaa")
+GREYS = ("#111111", "#555555", "#888888", "#999999", "#aaaaaa")
 """Of what is not trained by gradients."""
 
 PALETTE = ("#3a7d44", "#8e5ea2", "#b8860b", "#c23b75")

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from qmae.ceiling import DESIGNS
 from qmae.comparison import Comparison
 from qmae.comparison_figures import over_cost, over_parameters, training_curves
-from qmae.evaluation import TestSet, metrics_json
+from qmae.evaluation import Row, TestSet, metrics_json
 from qmae.figures import NAMES, reconstructions, render
 from qmae.files import write_atomically
 from qmae.report import html, over_seeds, table
@@ -34,7 +34,7 @@ COLUMNS = {
 LEGEND = """± is the standard deviation over trainings, brackets the 95% bootstrap interval over the images, the last \
 column the difference of fidelities image by image, of the mean over trainings. *in the hole* is the squared cosine \
 inside the hole alone; the *composite* keeps the visible pixels and takes the hole alone from the model; all else is \
-of raw reconstructions."""
+of raw reconstructions. *Runs kept* is the mean over the images, and the least of any image."""
 
 
 def write_comparison(comparison: Comparison, runs: Sequence[Run], test: TestSet, folder: Path) -> None:
@@ -100,9 +100,14 @@ def result_table(comparison: Comparison) -> str:
         low, high = comparison.lead(name, floor)[1]
         cells = [over_seeds(rows, column) for column in COLUMNS]
         cells[0] += " [{:.3f}, {:.3f}]".format(*comparison.interval(name))
-        kept = mean(row.success_probability for row in rows)
-        lines.append([label(name), f"{rows[0].parameters:,}", *cells, f"{kept:.0%}", f"{low:+.3f} to {high:+.3f}"])
-    return table(["Model", "Parameters", *COLUMNS.values(), "Runs kept", f"Above {label(floor)}"], lines)
+        lines.append([label(name), f"{rows[0].parameters:,}", *cells, kept(rows), f"{low:+.3f} to {high:+.3f}"])
+    return table(["Model", "Parameters", *COLUMNS.values(), "Runs kept (least)", f"Above {label(floor)}"], lines)
+
+
+def kept(rows: Sequence[Row]) -> str:
+    """Mean share of the runs that are kept, and that of the image of which the fewest are."""
+    share = mean(row.success_probability for row in rows)
+    return "100%" if share == 1 else f"{share:.0%} ({min(row.least_success_probability for row in rows):.1%})"
 
 
 def standings(comparison: Comparison) -> list[str]:

@@ -23,12 +23,15 @@ _BEYOND: dict[str, Any] = {
 PRESETS: dict[str, dict[str, Any]] = {
     "qae": {"mask_token": "none"},
     "qmae": {"mask_token": "shared"},
-    "qmae-plus": {**_BEYOND, "layers": 29},
-    "qmae-heralded": {**_BEYOND, "layers": 23, "bottleneck": "herald", "ancillas": 1},
+    "qmae-small": {**_BEYOND, "layers": 4},
+    "qmae-plus": {**_BEYOND, "layers": 35},
+    "qmae-heralded": {**_BEYOND, "layers": 27, "bottleneck": "herald", "ancillas": 1},
+    "qmae-compressed": {**_BEYOND, "layers": 17, "bottleneck": "herald", "decoder": "free"},
 }
-"""The paper's two models, which differ in the mask token alone, and two that go beyond it: a circuit for every place
-of the mask, in which no run is lost, or with an ancilla, the runs of which count that find it in |0>. Their layers are
-as many as 20,000 angles allow at 16 x 16 pixels and four places."""
+"""The paper's two models, which differ in the mask token alone, and others that go beyond it: a circuit for every place
+of the mask, in which no run is lost; one with an ancilla, the runs of which count that find it in |0>; and one that
+compresses to the paper's 7 latent qubits, the runs of which count that find the trash in |0>. At 16 x 16 pixels their
+layers are as many as 2,000 CNOTs allow; those of `qmae-small` as many as 2,000 angles for all four places do."""
 
 CHOICES = {
     "mask_token": MaskToken,

@@ -10,11 +10,11 @@ from typing import Any, get_args
 
 import numpy as np
 import pennylane as qp
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from qmae.circuits import AutoencoderCircuit
-from qmae.config import ModelConfig
 from qmae.errors import InputError
 from qmae.masking import Masks
 from qmae.models import MaskedAutoencoder, embed_references
@@ -26,68 +26,57 @@ EXACT = "lightning.qubit"
 """The device that simulations are held against."""
 
 
-def check_runs(config: ModelConfig) -> None:
-    """Refuse a model that the commands for devices do not run yet.
-
-    Raises:
-        InputError: its bottleneck, decoder or conditioning is not the paper's.
-    """
-    if (config.bottleneck, config.decoder, config.conditioning) != ("reset", "adjoint", "none"):
-        raise InputError(
-            "this works for models with the paper's bottleneck and decoder, as qmae and qae are: "
-            "build the circuit of another one by AutoencoderCircuit"
-        )
-
-
 @dataclass(frozen=True)
 class States:
     """What a circuit needs of some images, and what the fast simulation says it gives; all in double precision.
 
     Attributes:
-        angles: of the ansatz, in radians.
+        angles: of all blocks, in radians, for every image: they may depend on the place of its mask.
         filled: amplitudes of the masked images, the token in the hole.
         originals: amplitudes of the unmasked images.
         fidelity: exact fidelities.
         probabilities: exact probabilities of the pixels' basis states in the reconstructions.
+        success: share of the runs that are kept; 1 without post-selection.
     """
 
-    angles: Float[np.ndarray, "blocks angles"]
+    angles: Float[np.ndarray, "images blocks angles"]
     filled: Float[np.ndarray, "images dim"]
     originals: Float[np.ndarray, "images dim"]
     fidelity: Float[np.ndarray, " images"]
     probabilities: Float[np.ndarray, "images dim"]
+    success: Float[np.ndarray, " images"]
 
     @classmethod
     def of(cls, model: MaskedAutoencoder, images: Float[Tensor, "images size size"], masks: Masks) -> States:
         """Compute them.
 
         Args:
-            model: with the paper's bottleneck and decoder; it is changed to double precision.
+            model: any model; it is changed to double precision.
             images: the originals.
             masks: one per image.
 
         Raises:
             InputError: an original is all black or holds NaN, or nothing of one is left to embed; it is named by its
-                index. Or the model has another bottleneck, decoder or conditioning than the paper's.
+                index.
         """
-        check_runs(model.config)
         model, images = model.double(), images.double()
         filled = embed(model.fill(images, masks).flatten(1))
         empty = (filled == 0).all(1).nonzero().flatten().tolist()
         if empty:
             raise InputError(f"image {empty[0]} has no lit pixel outside its hole: no state to prepare; leave it out")
         parts = (
-            model.angles,
+            torch.stack([model.angles_at(position) for position in masks.position]),
             filled,
             embed_references(images),
             model.fidelity(images, masks),
             model.probabilities(images, masks).flatten(1),
+            model.success_probability(images, masks),
         )
         return cls(*(part.detach().numpy() for part in parts))
 
-    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-        """Filled and original state, exact fidelity and probabilities of every image."""
-        return zip(self.filled, self.originals, self.fidelity, self.probabilities, strict=True)
+    def __iter__(self) -> Iterator[tuple[np.ndarray, ...]]:
+        """Angles, filled and original state, exact fidelity and probabilities of every image."""
+        return zip(self.angles, self.filled, self.originals, self.fidelity, self.probabilities, strict=True)
 
 
 @dataclass(frozen=True)
@@ -134,16 +123,17 @@ def verify(
         InputError: an image gives no quantum state; it is named by its index.
     """
     states = States.of(model, images, masks)
-    kinds = list(product(get_args(Overlap), get_args(Reset)))
+    resets = get_args(Reset) if model.config.bottleneck == "reset" else ("swap",)
+    kinds = list(product(get_args(Overlap), resets))
     for precision, kind in [("complex64", kinds[0]), *(("complex128", kind) for kind in kinds)]:
-        circuit = AutoencoderCircuit(model.config.ansatz, model.config.trash_wires, *kind)
+        circuit = AutoencoderCircuit.of(model.config, *kind)
         target = Target(circuit, EXACT, options={"c_dtype": np.dtype(precision).type})
         # In single precision the device's own sums over the amplitudes would be ten times worse than its amplitudes.
         fidelity = target.swap_test_of_state if precision == "complex64" else target.fidelity
         differences = np.zeros(2)
         with progress(f"running {circuit.num_wires} qubits in {precision}", len(images)) as advance:
-            for filled, original, *known in states:
-                found = fidelity(states.angles, filled, original), target.probabilities(states.angles, filled)
+            for angles, filled, original, *known in states:
+                found = fidelity(angles, filled, original), target.probabilities(angles, filled)
                 worst = [np.abs(value - true).max() for value, true in zip(found, known, strict=True)]
                 differences = np.maximum(differences, worst)
                 advance(1)
@@ -178,13 +168,13 @@ class Target:
 
     @property
     def defers(self) -> bool:
-        """Whether a mid-circuit measurement is put off to a wire of its own, as PennyLane's simulators need it."""
-        return self.circuit.reset == "measure" and self.device.startswith(("default.", "lightning."))
+        """Whether mid-circuit measurements are put off to wires of their own, as PennyLane's simulators need it."""
+        return bool(self.circuit.measured_wires) and self.device.startswith(("default.", "lightning."))
 
     @property
     def num_wires(self) -> int:
         """Wires that the device needs."""
-        return self.circuit.num_wires + (len(self.circuit.trash_wires) if self.defers else 0)
+        return self.circuit.num_wires + (len(self.circuit.measured_wires) if self.defers else 0)
 
     @property
     def fidelity(self) -> Callable[..., Any]:
@@ -218,17 +208,22 @@ class Target:
             settings["mcm_method"] = "deferred"
         return qp.set_shots(qp.QNode(function, self.opened, **settings), self.shots)
 
-    def standard_error(self, estimate: float) -> float:
-        """Standard error of a measured fidelity: sqrt((1 - F^2) / N) for `swap`, sqrt(F (1 - F) / N) for `inverse`."""
-        scale, share = (2, (1 + estimate) / 2) if self.circuit.overlap == "swap" else (1, estimate)
-        return float(scale * self.share_error(share))
+    def standard_error(self, estimate: float, success: float = 1.0) -> float:
+        """Standard error of a measured fidelity: sqrt((1 - F^2) / N) for `swap`, sqrt(F (1 - F) / N) for `inverse`.
 
-    def share_error(self, share: Any) -> Any:
-        """Standard error sqrt(p (1 - p) / N) of the share of runs with some outcome.
+        Args:
+            estimate: of the fidelity F.
+            success: share of the runs that are kept, of which there are N.
+        """
+        scale, share = (2, (1 + estimate) / 2) if self.circuit.overlap == "swap" else (1, estimate)
+        return float(scale * self.share_error(share, success))
+
+    def share_error(self, share: Any, success: float = 1.0) -> Any:
+        """Standard error sqrt(p (1 - p) / N) of the share p of those runs that are kept with some outcome.
 
         The share is taken as (k + 1) / (N + 2), so that a few runs that all agree do not pass for certainty.
         """
-        shots = self.shots or math.inf
+        shots = self.shots * success if self.shots else math.inf
         smoothed = (share + 1 / shots) / (1 + 2 / shots)
         return np.sqrt(smoothed * (1 - smoothed) / shots)
 
@@ -265,6 +260,7 @@ class Estimate:
         probabilities: estimated probability of every pixel's basis state.
         probability_errors: their standard errors, sqrt(p (1 - p) / N).
         exact_probabilities: of the fast simulation.
+        success: exact share of the runs that are kept.
     """
 
     fidelity: float
@@ -273,6 +269,7 @@ class Estimate:
     probabilities: Float[np.ndarray, " dim"]
     probability_errors: Float[np.ndarray, " dim"]
     exact_probabilities: Float[np.ndarray, " dim"]
+    success: float
 
 
 def run_on_device(
@@ -293,10 +290,10 @@ def run_on_device(
         InputError: an image gives no quantum state, or the device cannot run the circuit.
     """
     states = States.of(model, images, masks)
-    for filled, original, exact, probabilities in states:
+    for (angles, filled, original, exact, probabilities), success in zip(states, states.success, strict=True):
         try:
-            fidelity = float(target.fidelity(states.angles, filled, original))
-            found = np.asarray(target.probabilities(states.angles, filled), dtype=float)
+            fidelity = float(target.fidelity(angles, filled, original))
+            found = np.asarray(target.probabilities(angles, filled), dtype=float)
         except (
             qp.exceptions.DeviceError,
             qp.exceptions.WireError,
@@ -307,5 +304,5 @@ def run_on_device(
             raise InputError(
                 f"{target.device} cannot run this circuit ({error}): choose another device or other options"
             ) from error
-        error = target.standard_error(fidelity)
-        yield Estimate(fidelity, error, float(exact), found, target.share_error(found), probabilities)
+        errors = target.standard_error(fidelity, success), target.share_error(found, success)
+        yield Estimate(fidelity, errors[0], float(exact), found, errors[1], probabilities, float(success))

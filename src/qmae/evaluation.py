@@ -61,6 +61,7 @@ class Row:
         angles: rotation angles of the ansatz.
         token_parameters: pixels of the mask token.
         success_probability: share of the runs that are kept; 1 without post-selection.
+        least_success_probability: that of the image of which the fewest are.
         fidelity: mean fidelity with the originals; it does not depend on the readout.
         cosine_similarity: with the original pixels.
         ssim: with the originals, both scaled to their maximum.
@@ -90,6 +91,7 @@ class Row:
     angles: int
     token_parameters: int
     success_probability: float
+    least_success_probability: float
     fidelity: float
     cosine_similarity: float
     ssim: float
@@ -282,6 +284,7 @@ class TestSet:
             angles=quantum.angle_count if quantum else 0,
             token_parameters=subject.parameter_count - quantum.angle_count if quantum else 0,
             success_probability=outputs.success.mean().item(),
+            least_success_probability=outputs.success.min().item(),
             fidelity=outputs.fidelity.mean().item(),
             cosine_similarity=cosine_similarity(reconstructions, self.images).mean().item(),
             ssim=structural_similarity(reconstructions, self.images).mean().item(),

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from qmae.baselines import MeanPatch, NearestNeighbours, Nothing, Original, Ridge, Yardstick
+from qmae.baselines import MeanPatch, NearestNeighbours, Nothing, Original, Ridge, TokenPatch, Yardstick
 from qmae.ceiling import FreeConfig
 from qmae.config import ModelConfig
 from qmae.evaluation import Row, Subject, TestSet, complete, metrics_json
@@ -205,7 +205,7 @@ def reproduce(
 def yardsticks(data: str, size: int) -> list[Yardstick]:
     """The rows that no table may lack, from the ceiling to the floor."""
     images = load_images(data, split="train", size=size)[0]
-    return [Original(), NearestNeighbours(images), Ridge(images), MeanPatch(images), Nothing()]
+    return [Original(), NearestNeighbours(images), Ridge(images), TokenPatch(images), MeanPatch(images), Nothing()]
 
 
 def first_of_each_class(labels: Int[Tensor, " images"]) -> Int[Tensor, " classes"]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from qiskit import QuantumCircuit
 
 METHODS = {"RY": "ry", "RZ": "rz", "Hadamard": "h", "CNOT": "cx", "SWAP": "swap", "CSWAP": "cswap"}
-"""PennyLane's gates and the methods of Qiskit's circuits; the reset of `reset="measure"` is the only thing else."""
+"""PennyLane's gates and the methods of Qiskit's circuits; else there are measurements that reset or herald."""
 
 SUFFIXES: dict[ExportFormat, str] = {"qasm3": ".qasm", "qasm2": ".qasm", "qiskit": ".qpy"}
 
@@ -29,13 +29,14 @@ def to_qiskit(circuit: AutoencoderCircuit, angles: Any, filled: Any, original: A
 
     Args:
         circuit: what is written.
-        angles: [blocks, 15] in radians.
+        angles: of all blocks, in radians.
         filled: real amplitudes [2^n] of the image with the token in the hole.
         original: real amplitudes [2^n] of the unmasked image.
 
     Returns:
         A circuit whose qubits are numbered as `circuit.registers`. Its classical bits are, for `swap`, the ancilla's:
-        F = P(0) - P(1); for `inverse`, all qubits of the input: F = P(0...0).
+        F = P(0) - P(1); for `inverse`, all qubits of the input: F = P(0...0). Behind them come those that herald, in
+        a register `herald`: only runs count in which all of them are 0.
 
     Raises:
         InputError: Qiskit is not installed.
@@ -44,12 +45,19 @@ def to_qiskit(circuit: AutoencoderCircuit, angles: Any, filled: Any, original: A
     gates = gate_script(circuit, angles, filled, original)
     measured = gates.measurements[0].wires.tolist()
     written = qiskit.QuantumCircuit(circuit.num_wires, len(measured), name="qmae")
+    heralds = iter(())
+    if circuit.bottleneck == "herald":
+        register = qiskit.ClassicalRegister(len(circuit.trash_wires), "herald")
+        written.add_register(register)
+        heralds = iter(register)
     for gate in gates.operations:
         wires = gate.wires.tolist()
         if gate.name in METHODS:
             getattr(written, METHODS[gate.name])(*map(float, gate.parameters), *wires)
         elif _resets(gate):
             written.reset(*wires)
+        elif _heralds(gate):
+            written.measure(*wires, next(heralds))
         else:
             raise ValueError(f"no gate of Qiskit's for {gate}")
     written.measure(measured, range(len(measured)))
@@ -59,7 +67,9 @@ def to_qiskit(circuit: AutoencoderCircuit, angles: Any, filled: Any, original: A
 def gate_script(circuit: AutoencoderCircuit, angles: Any, filled: Any, original: Any) -> QuantumScript:
     """The circuit of the fidelity in the gates of `METHODS` and resets, all templates broken up."""
     script = make_qscript(circuit.fidelity)(angles, filled, original)
-    (gates,), _ = decompose(script, stopping_condition=lambda gate: gate.name in METHODS or _resets(gate))
+    (gates,), _ = decompose(
+        script, stopping_condition=lambda gate: gate.name in METHODS or _resets(gate) or _heralds(gate)
+    )
     return gates
 
 
@@ -97,3 +107,7 @@ def import_qiskit() -> Any:
 
 def _resets(gate: Any) -> bool:
     return getattr(gate, "reset", False)
+
+
+def _heralds(gate: Any) -> bool:
+    return getattr(gate, "postselect", None) == 0

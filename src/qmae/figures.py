@@ -16,6 +16,7 @@ from qmae.training import History
 
 NAMES = {
     "mean": "mean patch",
+    "token": "token alone",
     "ridge": "ridge regression",
     "knn": "nearest neighbours",
     "autoencoder": "linear autoencoder",
@@ -23,6 +24,8 @@ NAMES = {
     "mae": "MAE",
     "unet": "U-Net",
     "qae": "QAE",
+    "qmae-small": "QMAE-small",
+    "qmae-compressed": "QMAE-compressed",
     "qmae-plus": "QMAE-plus",
     "qmae-heralded": "QMAE-heralded",
     "qmae": "QMAE",

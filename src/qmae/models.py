@@ -113,14 +113,18 @@ class MaskedAutoencoder(nn.Module):
 
     @property
     def name(self) -> str:
-        """The preset that has these settings, layers and trash left aside, or `custom`."""
+        """The preset that has these settings, layers and trash left aside, or `custom`.
+
+        Of presets that differ in nothing but their layers, the one whose layers are nearest.
+        """
         ignored = {"patch", "layers", "trash_wires", "initial_spread"}
         settings = {name: value for name, value in asdict(self.config).items() if name not in ignored}
+        fitting = {}
         for name, preset in PRESETS.items():
             default = {**asdict(ModelConfig()), **preset}
             if all(default[setting] == value for setting, value in settings.items()):
-                return name
-        return "custom"
+                fitting[name] = abs(default["layers"] - self.config.layers)
+        return min(fitting, key=fitting.__getitem__, default="custom")
 
     @property
     def angle_count(self) -> int:

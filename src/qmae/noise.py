@@ -128,14 +128,14 @@ def study(
         if name in states and image < len(images) and abs(states[name].fidelity[image] - exact) > 1e-9:
             raise InputError(f"what is done of {name} is of another training, seed or data set: choose another --out")
     for model in models:
-        circuit = AutoencoderCircuit(model.config.ansatz, model.config.trash_wires, "inverse", "measure")
+        circuit = AutoencoderCircuit.of(model.config, "inverse", "measure")
         device, found = qp.device("default.mixed", wires=circuit.num_wires), states[model.name]
         for setting in settings:
             noise = noise_model(setting.kind, setting.rate)
             with progress(f"{model.name}, {setting.kind} {setting.rate:g}", len(images)) as advance:
-                for image, (filled, original, exact, _) in enumerate(found):
+                for image, (angles, filled, original, exact, _) in enumerate(found):
                     if (model.name, setting, image) not in known:
-                        script = noisy_script(circuit, found.angles, filled, original, noise, setting)
+                        script = noisy_script(circuit, angles, filled, original, noise, setting)
                         (value,) = qp.execute([_in_torch(script)], device, diff_method=None)
                         yield NoisyFidelity(model.name, setting, image, float(exact), float(value))
                     advance(1)
@@ -172,7 +172,7 @@ def noisy_script(
 
     Args:
         circuit: with `overlap="inverse"` and `reset="measure"`.
-        angles: [blocks, 15] in radians.
+        angles: of all blocks, in radians.
         filled: amplitudes [2^n] of the image with the token in the hole.
         original: amplitudes [2^n] of the unmasked image.
         noise: from `noise_model`.

@@ -254,9 +254,9 @@ def _paper_circuit(
     from qmae.devices import States, Target
 
     states = States.of(deepcopy(model), images[:1], masks[:1])
-    circuit = AutoencoderCircuit(model.config.ansatz, model.config.trash_wires)
+    circuit = AutoencoderCircuit.of(model.config)
     node = Target(circuit, device).node(circuit.fidelity, diff_method=method)
-    return node, (states.angles, states.filled[0], states.originals[0])
+    return node, (states.angles[0], states.filled[0], states.originals[0])
 
 
 def _states(simulator: Callable[[MaskedAutoencoder], Simulate]) -> Build:

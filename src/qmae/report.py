@@ -16,7 +16,7 @@ from qmae.figures import NAMES, mask_ratios, reconstructions, render, training_l
 from qmae.files import write_atomically
 
 METRICS = {"fidelity": "Fidelity", "cosine_similarity": "CS", "ssim": "SSIM", "accuracy": "Accuracy"}
-YARDSTICKS = {name: NAMES[name] for name in ("knn", "ridge", "mean")} | {"nothing": "nothing"}
+YARDSTICKS = {name: NAMES[name] for name in ("knn", "ridge", "token", "mean")} | {"nothing": "nothing"}
 MODELS = {"original": "original", "qmae": "**QMAE**", "qae": "**QAE**"} | YARDSTICKS
 PAPER_CLASSIFIER = 0.9933
 TOKEN_NOTE = """ The 50% token spans the image, so holes on the left and on the right get different halves of it: in \
@@ -50,6 +50,7 @@ def markdown(results: Results) -> str:
 every row. Every model is trained for {protocol.training.epochs} epochs, {f"with {protocol.seeds} seeds; ± is the standard deviation over them" if protocol.seeds > 1 else "with one seed"}.
 
 The yardsticks: *nothing* leaves the hole black, *mean patch* fills it with the mean of the training images at that place, \
+*token alone* with the one patch for that place that is best for the fidelity, as a model's tokens would without a circuit, \
 *ridge regression* predicts it linearly from the visible pixels, *nearest neighbours* from the five most similar training images. \
 A model below *nothing* has made the image worse than it found it. *original* is the unmasked image through the same readout, \
 the ceiling. The classifier gets {spread([results.classifier_accuracy], "accuracy")} of the images as they are right (the paper's: {PAPER_CLASSIFIER:.2%}).

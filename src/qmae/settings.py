@@ -61,8 +61,19 @@ Reset = Literal["swap", "measure"]
 """How the trash is reset. `swap`: exchanged with fresh qubits (paper). `measure`: measured and flipped back to 0."""
 
 
-Preset = Literal["qmae", "qae", "qmae-plus", "qmae-heralded", "autoencoder", "mae-small", "mae", "unet"]
-"""What `qmae train` trains: the paper's two models, two beyond it, or a classical network."""
+Preset = Literal[
+    "qmae",
+    "qae",
+    "qmae-small",
+    "qmae-plus",
+    "qmae-heralded",
+    "qmae-compressed",
+    "autoencoder",
+    "mae-small",
+    "mae",
+    "unet",
+]
+"""What `qmae train` trains: the paper's two models, four beyond it, or a classical network."""
 
 
 Method = Literal["adam", "sweeps"]
@@ -104,8 +115,10 @@ class TrainingConfig:
 TRAINING: dict[Preset, TrainingConfig] = {
     "qmae": TrainingConfig(),
     "qae": TrainingConfig(),
-    "qmae-plus": TrainingConfig(300, batch_size=60_000, learning_rate=0.02, method="sweeps"),
-    "qmae-heralded": TrainingConfig(180, batch_size=60_000, learning_rate=0.02, method="sweeps"),
+    "qmae-small": TrainingConfig(300, batch_size=60_000, learning_rate=0.02, method="sweeps"),
+    "qmae-plus": TrainingConfig(400, batch_size=60_000, learning_rate=0.02, method="sweeps"),
+    "qmae-heralded": TrainingConfig(400, batch_size=60_000, learning_rate=0.02, method="sweeps"),
+    "qmae-compressed": TrainingConfig(200, batch_size=60_000, learning_rate=0.02, method="sweeps"),
     "autoencoder": TrainingConfig(10, batch_size=64, learning_rate=0.013),
     "mae-small": TrainingConfig(5, batch_size=64, learning_rate=0.029),
     "mae": TrainingConfig(2, batch_size=256, learning_rate=0.0063),

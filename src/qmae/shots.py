@@ -32,6 +32,7 @@ class Spread:
         shots: runs per estimate, N.
         repetitions: number of estimates.
         exact: the fidelity itself.
+        success: share of the runs that are kept.
         mean: of the estimates.
         deviation: their root mean square distance from the exact value.
     """
@@ -40,13 +41,15 @@ class Spread:
     shots: int
     repetitions: int
     exact: float
+    success: float
     mean: float
     deviation: float
 
     @property
     def expected(self) -> float:
-        """What statistics says of the deviation: sqrt((1 - F^2) / N) for `swap`, sqrt(F (1 - F) / N) for `inverse`."""
-        return float(np.sqrt(single_shot_variance(self.overlap, self.exact) / self.shots))
+        """What statistics says of the deviation: sqrt((1 - F^2) / pN) for `swap`, sqrt(F (1 - F) / pN) for `inverse`,
+        if the share p of the runs is kept."""
+        return float(np.sqrt(single_shot_variance(self.overlap, self.exact) / (self.success * self.shots)))
 
 
 def single_shot_variance(overlap: Overlap, fidelity: float) -> float:
@@ -88,7 +91,7 @@ def spreads(
     found = []
     with progress("estimating again and again", len(kinds)) as advance:
         for index, (overlap, shots, image) in enumerate(kinds):
-            circuit = AutoencoderCircuit(model.config.ansatz, model.config.trash_wires, overlap)
+            circuit = AutoencoderCircuit.of(model.config, overlap)
             repetitions = min(REPETITIONS, LARGEST // shots)
             target = Target(circuit, EXACT, shots, options={"seed": seed + index})
             found.append(measure_spread(target, states, image=image, repetitions=repetitions))
@@ -111,10 +114,10 @@ def measure_spread(target: Target, states: States, *, image: int, repetitions: i
     if target.shots is None:
         raise InputError("exact values do not scatter: choose a number of shots")
     node = qp.set_shots(target.node(target.circuit.fidelity, diff_method=None), [(target.shots, repetitions)])
-    found = np.asarray(node(states.angles, states.filled[image], states.originals[image]))
-    exact = float(states.fidelity[image])
+    found = np.asarray(node(states.angles[image], states.filled[image], states.originals[image]))
+    exact, success = float(states.fidelity[image]), float(states.success[image])
     deviation = float(np.sqrt(np.mean((found - exact) ** 2)))
-    return Spread(target.circuit.overlap, target.shots, repetitions, exact, float(found.mean()), deviation)
+    return Spread(target.circuit.overlap, target.shots, repetitions, exact, success, float(found.mean()), deviation)
 
 
 def token_gradient(

@@ -18,8 +18,9 @@ from qmae.simulation.blocks import collect
 from qmae.simulation.encoders import split_trash
 from qmae.simulation.sweeps import angles_of, matrices, polar, sweep
 
-MOMENTUM = 0.8
-"""Share of a block's last change that is made again before a sweep; docs/findings.md says what others gave."""
+MOMENTUM, RAMP = 0.8, 20
+"""Share of a block's last change that is made again before sweep k: `MOMENTUM`, later 1 - `RAMP` / k, which grows as
+Nesterov's does. docs/findings.md says what others gave."""
 
 
 class Sweeps:
@@ -52,6 +53,7 @@ class Sweeps:
         every = model.blocks_of(model.angles.detach().view(-1, model.angles.shape[-1]))
         self.blocks = block_unitaries(every.flatten(0, 1), config.ansatz.block).view(*every.shape[:2], 4, 4)
         self.last = self.blocks.clone()
+        self.sweeps = 0
 
     def step(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
         """One sweep over every circuit, and one step of the token.
@@ -66,6 +68,7 @@ class Sweeps:
             losses = self._improve(part, images, masks)
             if self.tokens:
                 self.tokens.step()
+        self.sweeps += 1
         assert losses is not None
         return losses
 
@@ -75,11 +78,12 @@ class Sweeps:
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed training needs."""
         tokens = None if self.tokens is None else self.tokens.state_dict()
-        return {"blocks": self.blocks, "last": self.last, "tokens": tokens}
+        return {"blocks": self.blocks, "last": self.last, "sweeps": self.sweeps, "tokens": tokens}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
         self.blocks, self.last = (state[name].to(self.blocks) for name in ("blocks", "last"))
+        self.sweeps = state["sweeps"]
         if self.tokens is not None:
             self.tokens.load_state_dict(state["tokens"])
 
@@ -104,7 +108,9 @@ class Sweeps:
             fidelity[rows] = autoencoder.fidelity(states[rows], references[rows])
             if config.bottleneck == "herald":
                 success[rows] = autoencoder.success_probability(states[rows])
-                damping[circuit] = self._damping(autoencoder, start, free[circuit], states[rows], references[rows])
+                if not start:
+                    weights = (fidelity[rows] / success[rows].clamp_min(1e-6)).detach()
+                    damping[circuit] = self._damping(free[circuit], states[rows], weights)
         (1 - fidelity + self.success_weight * (1 - success)).sum().backward()
         assert free.grad is not None
         improved = sweep(blocks, ansatz, (damping - free.grad / 2).detach())
@@ -126,7 +132,8 @@ class Sweeps:
     def _extrapolated(self, own: slice) -> Float[Tensor, "circuits blocks 4 4"]:
         """The blocks of one part, moved on in the direction of their last change."""
         now, last = self.blocks[:, own], self.last[:, own]
-        return polar((now + MOMENTUM * (now - last)).mT)
+        momentum = max(MOMENTUM, 1 - RAMP / (self.sweeps + 1))
+        return polar((now + momentum * (now - last)).mT)
 
     def _rows(self, masks: Masks) -> list[Int[Tensor, " rows"]]:
         """The images of every circuit."""
@@ -137,26 +144,25 @@ class Sweeps:
     def _with(self, matrix: Float[Tensor, "dim dim"], start: int, circuit: int, states: int) -> Autoencoder:
         """One of the model's circuits, with a matrix in the place of one of its parts."""
         config, angles = self.model.config, self.model.angles.detach()
-        own = self.model.blocks_of(angles.view(-1, angles.shape[-1])[circuit])
-        autoencoder = self.model.autoencoder(own, states=states)
-        if start:
-            return replace(autoencoder, decoder=DenseEncoder(split_trash(matrix.T, config.reset_wires)))
-        entering = matrix.T[:: 2**config.ancillas]
-        return replace(autoencoder, encoder=DenseEncoder(split_trash(entering, config.trash_wires)))
+        wires, entering = (config.reset_wires, 1) if start else (config.trash_wires, 2**config.ancillas)
+        given = DenseEncoder(split_trash(matrix.T[::entering], wires))
+        if config.decoder == "none":
+            return Autoencoder(given, None, heralded=config.bottleneck == "herald")
+        blocks = self.model.blocks_of(angles.view(-1, angles.shape[-1])[circuit])
+        autoencoder = self.model.autoencoder(blocks, states=states)
+        return replace(autoencoder, decoder=given) if start else replace(autoencoder, encoder=given)
 
     @torch.no_grad()
     def _damping(
-        self,
-        autoencoder: Autoencoder,
-        start: int,
-        matrix: Float[Tensor, "dim dim"],
-        states: Float[Tensor, "batch data"],
-        references: Float[Tensor, "batch data"],
+        self, matrix: Float[Tensor, "dim dim"], states: Float[Tensor, "batch data"], weights: Float[Tensor, " batch"]
     ) -> Float[Tensor, "dim dim"]:
-        """Half the gradient of what is added to the fidelity of an encoder, sum over images of F |V x|^2 / |y|^2."""
-        damping = torch.zeros_like(matrix)
-        if start == 0:
-            weights = autoencoder.fidelity(states, references) / autoencoder.success_probability(states).clamp_min(1e-6)
-            every = 2**self.model.config.ancillas
-            damping[:, ::every] = matrix[:, ::every] @ (states.T @ (weights[:, None] * states))
+        """Half the gradient of what is added to the fidelity of an encoder, sum over images of F |V x|^2 / |y|^2.
+
+        Args:
+            matrix: V.
+            states: x.
+            weights: F / |y|^2.
+        """
+        damping, every = torch.zeros_like(matrix), 2**self.model.config.ancillas
+        damping[:, ::every] = matrix[:, ::every] @ (states.T @ (weights[:, None] * states))
         return damping

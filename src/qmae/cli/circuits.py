@@ -95,7 +95,7 @@ def run_model(
     if device.startswith(("default.", "lightning.")):
         options.setdefault("seed", seed)
     model, originals, masks = _test_images(run, images, seed)
-    circuit = AutoencoderCircuit(model.config.ansatz, model.config.trash_wires, overlap, reset)
+    circuit = AutoencoderCircuit.of(model.config, overlap, reset)
     target = Target(circuit, device, shots, options)
     folder = new_folder(out) if out else None
     console.print(f"{target.num_wires} qubits on {device}, {shots:,} runs per value", highlight=False)
@@ -107,10 +107,11 @@ def run_model(
             _write_estimates(folder, about, estimates)
         distance = abs(found.probabilities - found.exact_probabilities).sum() / 2
         by_chance = found.probability_errors.sum() / (2 * math.pi) ** 0.5  # half the mean |x| of a normal distribution
+        kept = f"; {found.success:.0%} of the runs kept" if found.success < 1 else ""
         console.print(
             f"image {index}: fidelity {found.fidelity:.4f} ± {found.standard_error:.4f}, exact "
             f"{found.exact_fidelity:.4f}; reconstruction off by {distance:.4f}, by chance {by_chance:.4f} "
-            "(total variation)",
+            f"(total variation){kept}",
             highlight=False,
         )
     if folder:
@@ -213,10 +214,11 @@ def export(
         states = States.of(model, originals[image:], masks[image:])
     except InputError as error:
         raise InputError(f"{error} (here counted from --image {image}): choose another --image or --seed") from error
-    circuit = AutoencoderCircuit(model.config.ansatz, model.config.trash_wires, overlap, reset)
-    written = to_qiskit(circuit, states.angles, states.filled[0], states.originals[0])
+    circuit = AutoencoderCircuit.of(model.config, overlap, reset)
+    written = to_qiskit(circuit, states.angles[0], states.filled[0], states.originals[0])
     write_atomically(path, dump(written, kind))
-    read = "P(0) - P(1) of the one bit" if overlap == "swap" else f"P(0) of all {written.num_clbits} bits"
+    read = "P(0) - P(1) of the one bit" if overlap == "swap" else f"P(0) of the {model.config.qubits} bits"
+    read += " where the bits `herald` are 0" if circuit.bottleneck == "herald" else ""
     console.print(
         f"{path}: {written.num_qubits} qubits, {written.size()} gates; the fidelity is {read}, exactly "
         f"{states.fidelity[0]:.8f}",
@@ -279,7 +281,6 @@ def draw(
 
 
 def _load(run: Path) -> tuple[MaskedAutoencoder, str]:
-    from qmae.devices import check_runs
     from qmae.models import MaskedAutoencoder
     from qmae.runs import Run
 
@@ -287,7 +288,6 @@ def _load(run: Path) -> tuple[MaskedAutoencoder, str]:
     model = opened.load()
     if not isinstance(model, MaskedAutoencoder):
         raise InputError(f"{run} holds a classical network, which is no circuit: give the run of a quantum model")
-    check_runs(model.config)
     return model, opened.data
 
 

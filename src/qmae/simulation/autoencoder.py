@@ -28,8 +28,7 @@ class Autoencoder:
 
     def branches(self, states: Float[Tensor, "batch dim"]) -> Inexact[Tensor, "batch trash latent"]:
         """What reaches the decoder, for every trash that is let through."""
-        encoded = self.encoder.encode(states)
-        return encoded[:, :1] if self.heralded else encoded
+        return self.encoder.keep(states)[:, None] if self.heralded else self.encoder.encode(states)
 
     def success_probability(self, states: Float[Tensor, "batch dim"]) -> Float[Tensor, " batch"]:
         """Share of the runs that are kept; 0 for a black state."""
