@@ -389,9 +389,8 @@ class AutoencoderCircuit:
         wires = self.registers
         inside, blocks = [*wires["input"], *wires["extra"]], len(self.ansatz.pairs)
         AllPairsBlocks(angles[:blocks], wires=inside)
-        how = {"postselect": 0} if self.bottleneck == "herald" else {"reset": True}
         for wire in self.measured_wires:
-            qp.measure(wire, **how)
+            qp.measure(wire, postselect=0) if self.bottleneck == "herald" else qp.measure(wire, reset=True)
         if wires["fresh"]:
             for fresh, wire in zip(wires["fresh"], self._pixel_trash, strict=True):
                 qp.SWAP(wires=[fresh, inside[wire]])

@@ -116,7 +116,7 @@ TRAINING: dict[Preset, TrainingConfig] = {
     "qmae": TrainingConfig(),
     "qae": TrainingConfig(),
     "qmae-small": TrainingConfig(300, batch_size=60_000, learning_rate=0.02, method="sweeps"),
-    "qmae-plus": TrainingConfig(400, batch_size=60_000, learning_rate=0.02, method="sweeps"),
+    "qmae-plus": TrainingConfig(300, batch_size=60_000, learning_rate=0.02, method="sweeps"),
     "qmae-heralded": TrainingConfig(400, batch_size=60_000, learning_rate=0.02, method="sweeps"),
     "qmae-compressed": TrainingConfig(200, batch_size=60_000, learning_rate=0.02, method="sweeps"),
     "autoencoder": TrainingConfig(10, batch_size=64, learning_rate=0.013),

@@ -18,9 +18,9 @@ from qmae.simulation.blocks import collect
 from qmae.simulation.encoders import split_trash
 from qmae.simulation.sweeps import angles_of, matrices, polar, sweep
 
-MOMENTUM, RAMP = 0.8, 20
-"""Share of a block's last change that is made again before sweep k: `MOMENTUM`, later 1 - `RAMP` / k, which grows as
-Nesterov's does. docs/findings.md says what others gave."""
+MOMENTUM, LATER_MOMENTUM, RAMP = 0.8, 0.88, 20
+"""Share of a block's last change that is made again before sweep k: 1 - `RAMP` / k, which grows as Nesterov's does, but
+at least the first and at most the second. docs/findings.md says what others gave."""
 
 
 class Sweeps:
@@ -132,7 +132,7 @@ class Sweeps:
     def _extrapolated(self, own: slice) -> Float[Tensor, "circuits blocks 4 4"]:
         """The blocks of one part, moved on in the direction of their last change."""
         now, last = self.blocks[:, own], self.last[:, own]
-        momentum = max(MOMENTUM, 1 - RAMP / (self.sweeps + 1))
+        momentum = max(MOMENTUM, min(LATER_MOMENTUM, 1 - RAMP / (self.sweeps + 1)))
         return polar((now + momentum * (now - last)).mT)
 
     def _rows(self, masks: Masks) -> list[Int[Tensor, " rows"]]:
