@@ -16,7 +16,7 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
     assert names["images"].shape == (10_000, 16, 16)
     assert (tmp_path / "my-qmae" / "model.safetensors").exists()
     exact = names["model"].fidelity(names["images"][:1], names["masks"][:1]).item()
-    found = names["node"](names["model"].angles.detach().numpy(), names["filled"], names["original"])
+    found = names["node"](names["angles"], names["filled"], names["original"])
     assert abs(float(found) - exact) < 1e-5
 
 

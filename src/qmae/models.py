@@ -226,9 +226,9 @@ class MaskedAutoencoder(nn.Module):
         Raises:
             InputError: no such folder, or it holds no model.
         """
-        if str(folder) in SHIPPED and not Path(folder).is_dir():
-            folder = Path(str(resources.files("qmae"))) / "data" / "models" / folder
-        return load_pretrained(folder, lambda config: cls(ModelConfig.from_dict(config), generator=torch.Generator()))
+        return load_pretrained(
+            locate(folder), lambda config: cls(ModelConfig.from_dict(config), generator=torch.Generator())
+        )
 
     def angles_at(self, position: Int[Tensor, "*patches"]) -> Float[Tensor, "blocks angles"]:
         """The angles of all blocks for one place of the hidden patch, or for the places of several."""
@@ -274,6 +274,13 @@ class MaskedAutoencoder(nn.Module):
             for position, rows in zip(kinds, groups, strict=True)
         ]
         return torch.cat(parts)[torch.cat(groups).argsort()]
+
+
+def locate(folder: str | Path) -> Path:
+    """Where a model lies: a folder as it is, or, if there is none, that of the model of this name in the package."""
+    if str(folder) in SHIPPED and not Path(folder).is_dir():
+        return Path(str(resources.files("qmae"))) / "data" / "models" / folder
+    return Path(folder)
 
 
 def load_pretrained(folder: str | Path, build: Callable[[dict[str, Any]], Module]) -> Module:

@@ -17,7 +17,7 @@ from qmae.errors import InputError
 from qmae.files import new_folder, write_atomically
 from qmae.images import load_images
 from qmae.masking import PatchMask
-from qmae.models import CONFIG, WEIGHTS, MaskedAutoencoder, load_pretrained
+from qmae.models import CONFIG, WEIGHTS, MaskedAutoencoder, load_pretrained, locate
 from qmae.optimizers import Trainable
 from qmae.progress import Progress, silent
 from qmae.settings import Preset, TrainingConfig
@@ -50,9 +50,13 @@ class Run:
     def open(cls, folder: Path) -> Run:
         """Read the settings of a run.
 
+        Args:
+            folder: where it lies, or a name in `SHIPPED`.
+
         Raises:
             InputError: the folder holds no run.
         """
+        folder = locate(folder)
         try:
             content = json.loads((folder / CONFIG).read_text())
             return cls(
@@ -132,7 +136,10 @@ class Run:
         try:
             return History.from_csv((self.folder / HISTORY).read_text())
         except (OSError, ValueError) as error:
-            raise InputError(f"{self.folder} has no history.csv that can be read: train it by --resume") from error
+            raise InputError(
+                f"{self.folder} has no history.csv that can be read, as models of the package have none: train one, "
+                "or an interrupted one by --resume"
+            ) from error
 
 
 def preset_config(preset: Preset, patch: PatchMask, **settings: Any) -> ModelConfig | ClassicalConfig:

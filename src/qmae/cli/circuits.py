@@ -32,12 +32,12 @@ OverlapOption = Annotated[
 ResetOption = Annotated[
     Reset, typer.Option(help="`swap`: exchange the trash with fresh qubits (paper). `measure`: measure and reset it.")
 ]
-RunArgument = Annotated[Path, typer.Argument(help="Run folder of `qmae train`.")]
+RunArgument = Annotated[Path, typer.Argument(help="Run folder of `qmae train`, or `qmae-plus-25`, of the package.")]
 
 
 @app.command(rich_help_panel=PANEL)
 def verify(
-    run: Annotated[Path | None, typer.Argument(help="Run folder of `qmae train`; by default a random QMAE.")] = None,
+    run: Annotated[Path | None, typer.Argument(help="Run folder, or `qmae-plus-25`; by default a random QMAE.")] = None,
     images: Annotated[int, typer.Option(min=1, help="How many test images.")] = 5,
     seed: SeedOption = 0,
 ) -> None:

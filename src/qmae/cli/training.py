@@ -250,7 +250,7 @@ def evaluate(
 
 @app.command()
 def reconstruct(
-    run: Annotated[Path, typer.Argument(help="Run folder of `qmae train`.")],
+    run: Annotated[Path, typer.Argument(help="Run folder of `qmae train`, or `qmae-plus-25`, of the package.")],
     images: Annotated[list[Path], typer.Argument(help="Image files, light on dark as MNIST is.")],
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("reconstructions"),
     position: Annotated[
