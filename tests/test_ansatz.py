@@ -1,9 +1,14 @@
+import numpy as np
+import pennylane as qp
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qmae.ansatz import SU4_BLOCK, Ansatz
-from qmae.simulation import block_unitaries
+from qmae.circuits import AllPairsBlocks, TwoQubitBlock
+from qmae.simulation import block_unitaries, deal_out
+from qmae.simulation.blocks import collect
 
 
 def test_block_has_15_rotations_and_3_cnots_in_the_papers_order():
@@ -43,3 +48,33 @@ def test_pairs_are_lexicographic_and_repeat_in_every_layer():
 def test_number_of_angles():
     assert Ansatz(8).angles == 420
     assert Ansatz(8, 3).angles == 1260
+
+
+@pytest.mark.parametrize(("qubits", "layers"), [(2, 1), (3, 2), (8, 35), (9, 27)])
+def test_real_blocks_share_the_rotations_between_them(qubits, layers):
+    ansatz = Ansatz(qubits, layers, "so4")
+    gates = list(ansatz.gates())
+    assert ansatz.angles == 4 * len(ansatz.pairs) + qubits
+    assert [angle for name, _, angle in gates if name == "RY"] == list(range(ansatz.angles))
+    # No qubit turns twice in a row.
+    last = {}
+    for name, wires, _ in gates:
+        assert name == "CNOT" or last.get(wires[0]) != "RY"
+        last.update(dict.fromkeys(wires, name))
+
+
+def test_shared_rotations_leave_the_circuit_as_it_was(generator):
+    ansatz = Ansatz(4, 2, "so4")
+    blocks = torch.randn(2, *ansatz.block_shape, generator=generator, dtype=torch.float64)
+    angles = collect(blocks, ansatz)
+    assert angles.shape == (2, *ansatz.angle_shape)
+    wires = range(4)
+    for every, own in zip(blocks, deal_out(angles, ansatz), strict=True):
+
+        def one_by_one(every=every):
+            for row, pair in zip(every.numpy(), ansatz.pairs, strict=True):
+                TwoQubitBlock(row, pair)
+
+        apart = qp.matrix(one_by_one, wire_order=wires)()
+        together = qp.matrix(AllPairsBlocks, wire_order=wires)(own.numpy(), wires)
+        np.testing.assert_allclose(together, apart, atol=1e-12)

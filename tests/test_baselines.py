@@ -3,7 +3,7 @@ import torch
 from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.neighbors import KNeighborsRegressor
 
-from qmae.baselines import Baseline, MeanPatch, NearestNeighbours, Nothing, Original, Ridge
+from qmae.baselines import Baseline, MeanPatch, NearestNeighbours, Nothing, Original, Ridge, TokenPatch
 from qmae.images import load_images
 from qmae.masking import Masks, PatchMask, hide
 from qmae.metrics import cosine_similarity
@@ -78,3 +78,23 @@ def test_baselines_never_see_what_is_hidden(images):
     for baseline in (Nothing(), MeanPatch(images), Ridge(images[100:]), NearestNeighbours(images[100:])):
         seen = baseline.probabilities(hide(images, masks), masks)
         assert torch.equal(baseline.probabilities(images, masks), seen)
+
+
+def test_no_other_token_is_better_on_the_images_it_is_fitted_to(images, generator):
+    patch = PatchMask()
+    baseline = TokenPatch(images)
+    masks = patch.sample(len(images), generator=torch.Generator().manual_seed(0))
+    best = baseline.fidelity(images, masks).mean()
+    assert best > MeanPatch(images).fidelity(images, masks).mean()
+    for _ in range(20):
+        other = TokenPatch(images)
+        other.tokens[patch] = baseline.tokens[patch] + 0.01 * torch.randn(16, 16, generator=generator)
+        assert other.fidelity(images, masks).mean() < best
+
+
+def test_a_token_of_one_hidden_pixel_by_hand():
+    # With visible (1, 0, 1), fidelity (2 + h t)^2 / ((2 + t^2)(2 + h^2)) is largest, and 1, at t = h.
+    train = torch.tensor([[[1.0, 0.0], [1.0, 0.5]]]).repeat(8, 1, 1)
+    masks = Masks(PatchMask(2, 0.25), torch.tensor([3]))
+    filled = TokenPatch(train).fill(hide(train[:1], masks), masks)
+    torch.testing.assert_close(filled, train[:1], atol=1e-3, rtol=0)

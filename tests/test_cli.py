@@ -497,7 +497,7 @@ def test_study_writes_a_report_and_does_nothing_twice(command, tmp_path, small_d
     study = "study", "--budget", "quick", "--jobs", 2, "--out", tmp_path / "study"
     code, printed, errors = command(*study)
     assert code == 0, errors
-    assert len(re.findall("fidelity", printed)) == 8
+    assert len(re.findall("fidelity", printed)) == 9
     rows = json.loads((tmp_path / "study" / "metrics.json").read_text())["rows"]
     assert [row["model"] for row in rows] == [*YARDSTICKS, "qmae", "qae", "tied"]
     assert command(*study)[1].count("fidelity") == 0

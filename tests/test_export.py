@@ -49,13 +49,13 @@ def test_aer_finds_the_fidelity_of_the_runs_that_are_kept(beyond_case, kind, ove
     states, config = States.of(*beyond_case), beyond_case[0].config
     written = to_qiskit(AutoencoderCircuit.of(config, overlap), states.angles[2], states.filled[2], states.originals[2])
     loaded = LOADERS[kind](dump(written, kind)).decompose("cswap")
-    counts = AerSimulator(seed_simulator=0).run(loaded, shots=20_000).result().get_counts()
+    counts = AerSimulator(seed_simulator=0).run(loaded, shots=5_000).result().get_counts()
     # The register that was added last stands first.
     kept = {key.split()[-1]: runs for key, runs in counts.items() if "1" not in " ".join(key.split()[:-1])}
     total, zero = sum(kept.values()), kept["0" * len(next(iter(kept)))]
     share, fidelity = zero / total, states.fidelity[2]
-    assert total / 20_000 == pytest.approx(states.success[2], abs=0.02)
-    assert (2 * share - 1 if overlap == "swap" else share) == pytest.approx(fidelity, abs=0.05)
+    assert total / 5_000 == pytest.approx(states.success[2], abs=0.02)
+    assert (2 * share - 1 if overlap == "swap" else share) == pytest.approx(fidelity, abs=0.08)
 
 
 def test_without_qiskit_the_mend_is_named(small_case, monkeypatch):

@@ -62,7 +62,7 @@ def untimed(row):
 def test_more_seeds_are_measured_and_not_taken_from_the_old_measurement(tmp_path, plan):
     study(replace(plan, seeds={"qae": 1, "qmae": 1}), tmp_path)
     rows = study(replace(plan, seeds={"qae": 2, "qmae": 1}), tmp_path).comparisons[MAIN].rows
-    assert [(row.model, row.seed) for row in rows[5:8]] == [("qae", 0), ("qae", 1), ("qmae", 0)]
+    assert [(row.model, row.seed) for row in rows[6:9]] == [("qae", 0), ("qae", 1), ("qmae", 0)]
 
 
 def test_the_report_says_where_the_quantum_model_stands(tmp_path, plan):

@@ -217,7 +217,7 @@ def export(
     circuit = AutoencoderCircuit.of(model.config, overlap, reset)
     written = to_qiskit(circuit, states.angles[0], states.filled[0], states.originals[0])
     write_atomically(path, dump(written, kind))
-    read = "P(0) - P(1) of the one bit" if overlap == "swap" else f"P(0) of the {model.config.qubits} bits"
+    read = "P(0) - P(1) of the one bit" if overlap == "swap" else f"P(0) of all {model.config.qubits} bits"
     read += " where the bits `herald` are 0" if circuit.bottleneck == "herald" else ""
     console.print(
         f"{path}: {written.num_qubits} qubits, {written.size()} gates; the fidelity is {read}, exactly "
