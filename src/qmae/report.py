@@ -126,7 +126,7 @@ def model_table(results: Results, *, ratio: float, readout: str, beside_paper: b
         if rows := trained_for(results, model, ratio, readout):
             ours = [over_seeds(rows, metric) for metric in METRICS]
             paper = [spread([PAPER.get(model, {}).get(metric)], metric) for metric in paper_metrics]
-            lines.append([MODELS[model], str(rows[0].parameters), *ours, *paper])
+            lines.append([MODELS[model], f"{rows[0].parameters:,}", *ours, *paper])
     return table(header, lines)
 
 
