@@ -62,7 +62,8 @@ SO4_BLOCK: tuple[Gate, ...] = (
     *_REAL_ROTATIONS,
 )
 """The general real two-qubit circuit of 6 rotations and 2 CNOTs: it reaches all of SO(4), as two Euler decompositions
-side by side (`sweeps.angles_of` inverts it), and is the identity at zero angles. In an ansatz blocks share rotations."""
+side by side (`sweeps.angles_of` inverts it), and is the identity at zero angles. In an ansatz neighbouring blocks share
+rotations."""
 
 BLOCKS: dict[Block, tuple[Gate, ...]] = {"su4": SU4_BLOCK, "so4": SO4_BLOCK}
 
