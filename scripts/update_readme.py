@@ -1,9 +1,10 @@
 """Put the tables and figures of results into README.md and docs.
 
-Use: python scripts/update_readme.py --reproduction reproduction --study study --tuning tuning --beyond beyond
+Use: python scripts/update_readme.py --reproduction reproduction --study study --tuning tuning --beyond beyond --half half
 
 The folders are those of `make reproduce`, `qmae study`, whose report becomes docs/study.md, `qmae tune`, and
-`qmae compare` on the models beyond the paper's. What is not given stays as it is.
+`qmae compare` on the models beyond the paper's, with a quarter of the image hidden and with half of it. What is not given
+stays as it is.
 """
 
 import argparse
@@ -52,8 +53,12 @@ def beyond_sections(folder: Path) -> dict[str, str]:
     """Copy the figure of what quality costs, and return the comparison's table."""
     shutil.copy(folder / "cost.png", ROOT / "docs" / "figures" / "beyond-cost.png")
     shutil.copy(folder / "reconstructions.png", ROOT / "docs" / "figures" / "beyond-reconstructions.png")
-    table = [line for line in (folder / "report.md").read_text().splitlines(keepends=True) if line.startswith("|")]
-    return {"Beyond": "".join(table)}
+    return {"Beyond": table(folder)}
+
+
+def table(folder: Path) -> str:
+    """The table of a comparison."""
+    return "".join(line for line in (folder / "report.md").read_text().splitlines(keepends=True) if line.startswith("|"))
 
 
 def reproduction_sections(folder: Path) -> dict[str, str]:
@@ -66,7 +71,12 @@ def reproduction_sections(folder: Path) -> dict[str, str]:
 def main() -> None:
     """Update the pages that show what is given."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    pages = {"reproduction": reproduction_sections, "study": study_sections, "beyond": beyond_sections}
+    pages = {
+        "reproduction": reproduction_sections,
+        "study": study_sections,
+        "beyond": beyond_sections,
+        "half": lambda folder: {"Half": table(folder)},
+    }
     for name in (*pages, "tuning"):
         parser.add_argument(f"--{name}", type=Path)
     given = {name: folder for name, folder in vars(parser.parse_args()).items() if folder}
