@@ -46,26 +46,24 @@ def deal_out(angles: Float[Tensor, "*circuits_and_angles"], ansatz: Ansatz) -> F
     """
     if ansatz.angle_shape == ansatz.block_shape:
         return angles
-    _, first = _shared(ansatz)
-    return (
-        angles.new_zeros(*angles.shape[:-1], len(ansatz.merged))
-        .index_copy(-1, first, angles)
-        .unflatten(-1, ansatz.block_shape)
-    )
+    _, first = _shared(ansatz, angles.device)
+    blocks = angles.new_zeros(*angles.shape[:-1], len(ansatz.merged)).index_copy(-1, first, angles)
+    return blocks.unflatten(-1, ansatz.block_shape)
 
 
 def collect(blocks: Float[Tensor, "*circuits blocks angles"], ansatz: Ansatz) -> Float[Tensor, "*circuits_and_angles"]:
     """The inverse of `deal_out`: rotations that blocks share turn by the sum of what these say."""
-    merged, first = _shared(ansatz)
+    merged, first = _shared(ansatz, blocks.device)
     return blocks.new_zeros(*blocks.shape[:-2], len(first)).index_add(-1, merged, blocks.flatten(-2))
 
 
 @lru_cache(maxsize=16)
 @torch.inference_mode(False)
-def _shared(ansatz: Ansatz) -> tuple[Int[Tensor, " rotations"], Int[Tensor, " angles"]]:
+def _shared(ansatz: Ansatz, device: torch.device) -> tuple[Int[Tensor, " rotations"], Int[Tensor, " angles"]]:
     """Which angle every rotation is a part of, and the first rotation of every angle."""
     first = {angle: rotation for rotation, angle in reversed([*enumerate(ansatz.merged)])}
-    return torch.tensor(ansatz.merged), torch.tensor([first[angle] for angle in range(ansatz.angles)])
+    firsts = [first[angle] for angle in range(ansatz.angles)]
+    return torch.tensor(ansatz.merged, device=device), torch.tensor(firsts, device=device)
 
 
 def is_real(block: tuple[Gate, ...]) -> bool:
