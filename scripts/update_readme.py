@@ -1,10 +1,10 @@
 """Put the tables and figures of results into README.md and docs.
 
-Use: python scripts/update_readme.py --reproduction reproduction --study study --tuning tuning --beyond beyond --half half
+Use: python scripts/update_readme.py --reproduction FOLDER --study FOLDER --tuning FOLDER --beyond FOLDER --half FOLDER
 
 The folders are those of `make reproduce`, `qmae study`, whose report becomes docs/study.md, `qmae tune`, and
-`qmae compare` on the models beyond the paper's, with a quarter of the image hidden and with half of it. What is not given
-stays as it is.
+`qmae compare` on the models beyond the paper's, with a quarter of the image hidden and with half of it. What is not
+given stays as it is.
 """
 
 import argparse
@@ -58,7 +58,8 @@ def beyond_sections(folder: Path) -> dict[str, str]:
 
 def table(folder: Path) -> str:
     """The table of a comparison."""
-    return "".join(line for line in (folder / "report.md").read_text().splitlines(keepends=True) if line.startswith("|"))
+    lines = (folder / "report.md").read_text().splitlines(keepends=True)
+    return "".join(line for line in lines if line.startswith("|"))
 
 
 def reproduction_sections(folder: Path) -> dict[str, str]:
