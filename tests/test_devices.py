@@ -3,7 +3,7 @@ import pennylane as qp
 import pytest
 import torch
 
-from qmae import Ansatz, InputError
+from qmae import Ansatz, InputError, MaskedAutoencoder
 from qmae.circuits import AutoencoderCircuit
 from qmae.devices import States, Target, run_on_device, verify
 
@@ -97,3 +97,13 @@ def test_options_reach_the_device():
     target = Target(AutoencoderCircuit(Ansatz(2)), "lightning.qubit", None, {"c_dtype": np.complex64})
     assert target.opened.c_dtype == np.complex64
     assert isinstance(target.opened, qp.devices.Device)
+
+
+@pytest.mark.parametrize("device", ["lightning.qubit", "default.qubit"])
+def test_estimates_of_no_run_are_refused(small_case, device):
+    _, images, masks = small_case
+    model = MaskedAutoencoder.from_preset("qmae-compressed", patch=masks.patch, layers=2, initial_spread=1.0)
+    with pytest.raises(InputError, match="no run of 1 was kept: choose more shots|cannot run this circuit"):
+        for seed in range(20):
+            target = Target(AutoencoderCircuit.of(model.config, "inverse"), device, 1, {"seed": seed})
+            list(run_on_device(model, images, masks, target))

@@ -12,7 +12,7 @@ from qmae.masking import PatchMask
 from qmae.models import MaskedAutoencoder
 from qmae.runs import Run
 from qmae.settings import TrainingConfig
-from qmae.sweeping import Sweeps
+from qmae.sweeping import Sweeps, momentum
 
 PATCH = PatchMask(8, 0.25)
 REAL = {"block": "so4", "initial_spread": 0.3, "mask_token": "none"}
@@ -43,8 +43,8 @@ def test_momentum_pays_where_blocks_must_turn_together(small_data, generator, mo
     images = load_images(str(small_data), size=8)[0]
     masks = PATCH.sample(len(images), generator=generator)
     reached = []
-    for momentum in (0.0, 0.8):
-        monkeypatch.setattr("qmae.sweeping.MOMENTUM", momentum)
+    for share in (0.0, 0.8):
+        monkeypatch.setattr("qmae.sweeping.MOMENTUM", share)
         config = ModelConfig(PATCH, **{**REAL, **MODELS["one for every place"], "initial_spread": 0.01, "layers": 4})
         model = MaskedAutoencoder(config, generator=torch.Generator().manual_seed(0))
         sweeps = Sweeps(model, learning_rate=0.1)
@@ -52,6 +52,10 @@ def test_momentum_pays_where_blocks_must_turn_together(small_data, generator, mo
             sweeps.step(images, masks)
         reached.append(model.fidelity(images, masks).mean().item())
     assert reached[1] > reached[0]
+
+
+def test_momentum_grows_between_its_bounds():
+    assert [momentum(sweep) for sweep in (1, 100, 125, 1000)] == pytest.approx([0.8, 0.8, 0.84, 0.88])
 
 
 def test_discarded_runs_can_be_made_to_cost(small_data, generator):
@@ -80,6 +84,8 @@ def test_the_token_is_trained_too(small_data, generator):
 
 
 def test_a_training_by_sweeps_goes_on_where_it_stopped(small_data, tmp_path, monkeypatch):
+    monkeypatch.setattr("qmae.sweeping.MOMENTUM", 0.0)
+    monkeypatch.setattr("qmae.sweeping.RAMP", 1)  # so that it matters which sweep it is
     config = ModelConfig(PATCH, **{**REAL, **MODELS["one circuit"], "mask_token": "shared"})
     training = TrainingConfig(epochs=3, batch_size=40, learning_rate=0.05, method="sweeps")
     whole = Run(tmp_path / "whole", config, training, str(small_data)).train()

@@ -55,16 +55,7 @@ def variant(patch, settings, generator):
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_variant_is_its_circuit(name, overlap, generator):
     model, images, masks = variant(*VARIANTS[name], generator)
-    config = model.config
-    circuit = AutoencoderCircuit(
-        config.ansatz,
-        config.trash_wires,
-        overlap,
-        "measure" if overlap == "inverse" else "swap",
-        config.bottleneck,
-        config.decoder,
-        config.ancillas,
-    )
+    circuit = AutoencoderCircuit.of(model.config, overlap, "measure" if overlap == "inverse" else "swap")
     device = qp.device("default.qubit", wires=circuit.num_wires + 2)
     nodes = qp.QNode(circuit.fidelity, device), qp.QNode(circuit.probabilities, device)
     filled, originals = (embed(part.flatten(1)).detach().numpy() for part in (model.fill(images, masks), images))

@@ -146,7 +146,7 @@ class Ansatz:
                     for qubit in qubits:
                         open_end.pop(qubit, None)
                 else:
-                    merged.append(open_end.get(qubits[0]) if qubits[0] in open_end else next(angle))
+                    merged.append(open_end[qubits[0]] if qubits[0] in open_end else next(angle))
                     open_end[qubits[0]] = merged[-1]
         return tuple(merged)
 

@@ -106,7 +106,7 @@ def compare(
         on_row: called with every row as soon as it is known.
 
     Raises:
-        InputError: the runs differ in their masks or in what they were trained on.
+        InputError: the runs differ in their masks or in what they were trained on, or one has no history.
     """
     patch = common_patch(runs)
     masks, shown = test.masks(patch), first_of_each_class(test.labels)
@@ -122,10 +122,11 @@ def compare(
             comparison.pictures.fidelity[subject.name] = outputs.fidelity[shown]
         on_row(row)
 
+    seconds = [run.history().column("seconds")[-1] for run in runs]
     for yardstick in yardsticks:
         measure(yardstick)
-    for run in runs:
-        measure(run.load(), run.training.seed, run.history().column("seconds")[-1])
+    for run, trained in zip(runs, seconds, strict=True):
+        measure(run.load(), run.training.seed, trained)
     return comparison
 
 

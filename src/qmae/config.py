@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, get_args
 
 from qmae.ansatz import Ansatz, check_trash_wires
@@ -116,17 +117,17 @@ class ModelConfig:
         """Qubits of the image that are trash, so that the decoder gets fresh ones in |0>."""
         return tuple(wire for wire in self.trash_wires if wire < self.qubits)
 
-    @property
+    @cached_property
     def ansatz(self) -> Ansatz:
         """The circuit of the encoder."""
         return Ansatz(self.qubits + self.ancillas, self.layers, self.block)
 
-    @property
+    @cached_property
     def decoder_ansatz(self) -> Ansatz:
         """The circuit whose adjoint is a free decoder."""
         return Ansatz(self.qubits, self.layers, self.block)
 
-    @property
+    @cached_property
     def parts(self) -> tuple[Ansatz, ...]:
         """The circuits that have angles of their own: the encoder's and, if it is free, the decoder's."""
         return (self.ansatz, self.decoder_ansatz) if self.decoder == "free" else (self.ansatz,)

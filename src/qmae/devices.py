@@ -297,13 +297,17 @@ def run_on_device(
         One estimate per image.
 
     Raises:
-        InputError: an image gives no quantum state, or the device cannot run the circuit.
+        InputError: an image gives no quantum state, no run is kept, or the device cannot run the circuit.
     """
     states = States.of(model, images, masks)
     for (angles, filled, original, exact, probabilities), success in zip(states, states.success, strict=True):
         try:
             fidelity = float(target.fidelity(angles, filled, original))
             found = np.asarray(target.probabilities(angles, filled), dtype=float)
+            if math.isnan(fidelity) or np.isnan(found).any():
+                raise ZeroDivisionError
+        except ZeroDivisionError as error:
+            raise InputError(f"no run of {target.shots} was kept: choose more shots") from error
         except (
             qp.exceptions.DeviceError,
             qp.exceptions.WireError,

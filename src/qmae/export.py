@@ -65,7 +65,7 @@ def to_qiskit(circuit: AutoencoderCircuit, angles: Any, filled: Any, original: A
 
 
 def gate_script(circuit: AutoencoderCircuit, angles: Any, filled: Any, original: Any) -> QuantumScript:
-    """The circuit of the fidelity in the gates of `METHODS` and resets, all templates broken up."""
+    """The circuit of the fidelity in gates of `METHODS`, resets and heralding measurements; no templates."""
     script = make_qscript(circuit.fidelity)(angles, filled, original)
     (gates,), _ = decompose(
         script, stopping_condition=lambda gate: gate.name in METHODS or _resets(gate) or _heralds(gate)

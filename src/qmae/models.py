@@ -226,9 +226,7 @@ class MaskedAutoencoder(nn.Module):
         Raises:
             InputError: no such folder, or it holds no model.
         """
-        return load_pretrained(
-            locate(folder), lambda config: cls(ModelConfig.from_dict(config), generator=torch.Generator())
-        )
+        return load_pretrained(folder, lambda config: cls(ModelConfig.from_dict(config), generator=torch.Generator()))
 
     def angles_at(self, position: Int[Tensor, "*patches"]) -> Float[Tensor, "blocks angles"]:
         """The angles of all blocks for one place of the hidden patch, or for the places of several."""
@@ -287,13 +285,13 @@ def load_pretrained(folder: str | Path, build: Callable[[dict[str, Any]], Module
     """Load a model from its folder.
 
     Args:
-        folder: of `save_pretrained` or of a training run.
+        folder: of `save_pretrained` or of a training run, or a name in `SHIPPED`.
         build: makes the model, its parameters not yet those, of the `"model"` part of `config.json`.
 
     Raises:
         InputError: no such folder, or it holds no such model.
     """
-    folder = Path(folder)
+    folder = locate(folder)
     if not folder.is_dir():
         raise InputError(f"no run folder {folder}: make one with `qmae train --out {folder}`")
     try:

@@ -111,7 +111,7 @@ def study(
     """Fidelity of models under noise, on the same images, by `default.mixed`.
 
     Args:
-        models: they are changed to double precision.
+        models: without heralding, which `default.mixed` does not know; they are changed to double precision.
         images: the originals.
         masks: one per image.
         settings: the noise.
@@ -120,8 +120,10 @@ def study(
 
     Raises:
         InputError: an image gives no quantum state, or there is no such kind or rate of noise, or `done` is of
-            another model, other images or masks.
+            another model, other images or masks. Or a model heralds.
     """
+    if any(model.config.bottleneck == "herald" for model in models):
+        raise InputError("density matrices with post-selection are not supported: choose a model that keeps every run")
     known = {(row.model, row.setting, row.image): row.exact for row in done}
     states = {model.name: States.of(model, images, masks) for model in models}
     for (name, _, image), exact in known.items():

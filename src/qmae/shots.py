@@ -74,7 +74,9 @@ def spreads(
     seed: int,
     progress: Progress = silent,
 ) -> list[Spread]:
-    """Measure how estimates of fidelities scatter on `lightning.qubit`, by number of runs and kind of overlap.
+    """Measure how estimates of fidelities scatter, by number of runs and kind of overlap.
+
+    On `lightning.qubit`; circuits that herald on `default.qubit`, which simulates them once for all estimates.
 
     Args:
         model: any model; it is changed to double precision.
@@ -93,14 +95,15 @@ def spreads(
         for index, (overlap, shots, image) in enumerate(kinds):
             circuit = AutoencoderCircuit.of(model.config, overlap)
             repetitions = min(REPETITIONS, LARGEST // shots)
-            target = Target(circuit, EXACT, shots, options={"seed": seed + index})
+            device = "default.qubit" if circuit.bottleneck == "herald" else EXACT
+            target = Target(circuit, device, shots, options={"seed": seed + index})
             found.append(measure_spread(target, states, image=image, repetitions=repetitions))
             advance(1)
     return found
 
 
 def measure_spread(target: Target, states: States, *, image: int, repetitions: int) -> Spread:
-    """Estimate one fidelity many times.
+    """Estimate one fidelity many times; estimates of which no run is kept do not count.
 
     Args:
         target: circuit, device and the shots of one estimate.
@@ -115,6 +118,7 @@ def measure_spread(target: Target, states: States, *, image: int, repetitions: i
         raise InputError("exact values do not scatter: choose a number of shots")
     node = qp.set_shots(target.node(target.circuit.fidelity, diff_method=None), [(target.shots, repetitions)])
     found = np.asarray(node(states.angles[image], states.filled[image], states.originals[image]))
+    found = found[np.isfinite(found)]
     exact, success = float(states.fidelity[image]), float(states.success[image])
     deviation = float(np.sqrt(np.mean((found - exact) ** 2)))
     return Spread(target.circuit.overlap, target.shots, repetitions, exact, success, float(found.mean()), deviation)
@@ -173,7 +177,7 @@ def measure_gradients(
     token pixels by `token_gradient`.
 
     Args:
-        model: in double precision; the gradients of its parameters are set.
+        model: in double precision, of the kind that `train_on_device` takes; the gradients of its parameters are set.
         images: the originals.
         masks: one per image.
         target: circuit, device and shots.
@@ -213,7 +217,8 @@ def train_on_device(
     """Train a small model with Adam on measured gradients.
 
     Args:
-        model: any model; it is changed to double precision and trained in place.
+        model: with the paper's blocks, no angles that depend on the mask and no heralding, for which the
+            parameter-shift rule does not hold; it is changed to double precision and trained in place.
         images: the originals.
         masks: one per image.
         target: circuit, device and shots.
@@ -225,7 +230,12 @@ def train_on_device(
 
     Returns:
         The exact mean loss over all images before the first step and after every one.
+
+    Raises:
+        InputError: another model.
     """
+    if model.config.block != "su4" or model.config.conditioning != "none" or model.config.bottleneck == "herald":
+        raise InputError("measured gradients need the paper's blocks, one circuit for all masks and no heralding")
     model, images = model.double(), images.double()
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
     losses = [exact_loss(model, images, masks)]

@@ -166,14 +166,15 @@ def study(
 
 def _measured(path: Path, runs: Sequence[Run], test: TestSet, on_row: Callable[[Row], None]) -> Comparison:
     """Measure runs, or read what was measured, if it was the same runs on as many images."""
+    others = yardsticks(runs[0].data, test.images.shape[-1])
     if path.exists():
         known = Comparison.load(path)
         # Its seconds tell a training from any other.
         measured = [(row.seed, row.train_seconds) for row in known.rows if row.train_seconds is not None]
         wanted = [(run.training.seed, run.history().column("seconds")[-1]) for run in runs]
-        if measured == wanted and known.rows[0].images == len(test.images):
+        same = {yardstick.name for yardstick in others} <= known.fidelities.keys() and measured == wanted
+        if same and known.rows[0].images == len(test.images):
             return known
-    others = yardsticks(runs[0].data, test.images.shape[-1])
     comparison = compare(runs, others, test, on_row=on_row)
     comparison.save(path)
     return comparison

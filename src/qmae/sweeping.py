@@ -23,6 +23,11 @@ MOMENTUM, LATER_MOMENTUM, RAMP = 0.8, 0.88, 20
 at least the first and at most the second. docs/findings.md says what others gave."""
 
 
+def momentum(sweep: int) -> float:
+    """Share of the last change that is made again before a sweep, counted from 1."""
+    return max(MOMENTUM, min(LATER_MOMENTUM, 1 - RAMP / sweep))
+
+
 class Sweeps:
     """Improves a model's circuits sweep by sweep, and its token by Adam.
 
@@ -89,9 +94,8 @@ class Sweeps:
 
     def _parts(self) -> list[tuple[int, Ansatz]]:
         """Encoder and, if it is free, decoder: where their blocks begin, and on what they act."""
-        config = self.model.config
-        encoder = (0, config.ansatz)
-        return [encoder, (len(config.ansatz.pairs), config.decoder_ansatz)] if config.decoder == "free" else [encoder]
+        encoder, *decoder = self.model.config.parts
+        return [(0, encoder), *((len(encoder.pairs), part) for part in decoder)]
 
     def _improve(
         self, part: tuple[int, Ansatz], images: Float[Tensor, "batch size size"], masks: Masks
@@ -132,8 +136,7 @@ class Sweeps:
     def _extrapolated(self, own: slice) -> Float[Tensor, "circuits blocks 4 4"]:
         """The blocks of one part, moved on in the direction of their last change."""
         now, last = self.blocks[:, own], self.last[:, own]
-        momentum = max(MOMENTUM, min(LATER_MOMENTUM, 1 - RAMP / (self.sweeps + 1)))
-        return polar((now + momentum * (now - last)).mT)
+        return polar((now + momentum(self.sweeps + 1) * (now - last)).mT)
 
     def _rows(self, masks: Masks) -> list[Int[Tensor, " rows"]]:
         """The images of every circuit."""

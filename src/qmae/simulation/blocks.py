@@ -52,7 +52,7 @@ def deal_out(angles: Float[Tensor, "*circuits_and_angles"], ansatz: Ansatz) -> F
 
 
 def collect(blocks: Float[Tensor, "*circuits blocks angles"], ansatz: Ansatz) -> Float[Tensor, "*circuits_and_angles"]:
-    """The inverse of `deal_out`: rotations that blocks share turn by the sum of what these say."""
+    """The inverse of `deal_out` for real blocks: rotations that blocks share turn by the sum of what these say."""
     merged, first = _shared(ansatz, blocks.device)
     return blocks.new_zeros(*blocks.shape[:-2], len(first)).index_add(-1, merged, blocks.flatten(-2))
 
