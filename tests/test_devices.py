@@ -103,7 +103,11 @@ def test_options_reach_the_device():
 def test_estimates_of_no_run_are_refused(small_case, device):
     _, images, masks = small_case
     model = MaskedAutoencoder.from_preset("qmae-compressed", patch=masks.patch, layers=2, initial_spread=1.0)
-    with pytest.raises(InputError, match="no run of 1 was kept: choose more shots|cannot run this circuit"):
+    circuit = AutoencoderCircuit.of(model.config, "inverse")
+
+    def estimate():
         for seed in range(20):
-            target = Target(AutoencoderCircuit.of(model.config, "inverse"), device, 1, {"seed": seed})
-            list(run_on_device(model, images, masks, target))
+            list(run_on_device(model, images, masks, Target(circuit, device, 1, {"seed": seed})))
+
+    with pytest.raises(InputError, match=r"no run of 1 was kept: choose more shots|cannot run this circuit"):
+        estimate()

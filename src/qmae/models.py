@@ -28,7 +28,7 @@ Module = TypeVar("Module", bound=nn.Module)
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 """The files of a saved model."""
 
-SHIPPED = ("qmae-plus-25", "qmae-heralded-25", "qmae-plus-50")
+SHIPPED = ("qmae-small-25", "qmae-plus-25", "qmae-heralded-25", "qmae-compressed-25", "qmae-plus-50")
 """Trained models that the package brings: preset and hidden share in percent, on a grid of 16 x 16 pixels of MNIST."""
 
 
