@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
@@ -64,33 +65,40 @@ def over_cost(comparison: Comparison) -> Figure:
 
     What is no quantum model is a line.
     """
-    figure = Figure(figsize=(10, 7), layout="constrained")
+    figure = Figure(figsize=(10, 7.5), layout="constrained")
     panels = figure.subplots(2, 2, sharey="row", sharex="col")
+    models = {name: rows for name, rows in comparison.models.items() if name not in DESIGNS}
+    quantum = [name for name, rows in models.items() if rows[0].angles]
+    colors = _palette(quantum)
     for quality, line in zip(("fidelity", "accuracy"), panels, strict=True):
+        known = {name: [getattr(row, quality) for row in rows] for name, rows in models.items()}
+        known = {name: values for name, values in known.items() if values[0] is not None}
+        levels = {NAMES.get(name, name): mean(values) for name, values in known.items() if name not in quantum}
         for cost, axes in zip(("angles", "success_probability"), line, strict=True):
-            below = False
-            models = [item for item in comparison.models.items() if getattr(item[1][0], quality) is not None]
-            for name, rows in sorted(models, key=lambda item: -getattr(item[1][0], quality)):
-                if name in DESIGNS:
-                    continue
-                heights = [getattr(row, quality) for row in rows]
-                if rows[0].angles:
-                    axes.plot([getattr(row, cost) for row in rows], heights, "o", color="#0b6e99", ms=5)
-                    at = mean(getattr(row, cost) for row in rows), mean(heights)
-                    place = {"xytext": (-6, -12 if below else 4), "textcoords": "offset points", "ha": "right"}
-                    below = not below  # the next best may be so near that labels would cover each other
-                    axes.annotate(NAMES.get(name, name), at, **place, fontsize=9)
-                else:
-                    axes.axhline(mean(heights), color="#999999", ls="--", lw=0.8)
-                    place = {"xycoords": ("axes fraction", "data"), "ha": "left", "va": "center"}
-                    axes.annotate(NAMES.get(name, name), (1, mean(heights)), **place, color="#555555", fontsize=7)
+            for name in (name for name in quantum if name in known):
+                costs = [getattr(row, cost) for row in models[name]]
+                axes.plot(costs, known[name], "o", color=colors[name], ms=5, label=NAMES.get(name, name))
+            _draw_levels(axes, levels)
             axes.grid(alpha=0.3)
             axes.margins(x=0.2, y=0.1)
             axes.spines[["top", "right"]].set_visible(False)
         line[0].set_ylabel(quality)
     panels[1, 0].set(xlabel="angles of all places", xscale="log")
     panels[1, 1].set_xlabel("share of the runs that is kept")
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize="small")
     return figure
+
+
+def _draw_levels(axes: Axes, levels: Mapping[str, float]) -> None:
+    """Lines with labels at the right; one label for lines so close that labels would cover each other."""
+    labels: dict[float, list[str]] = {}
+    for name, level in levels.items():
+        axes.axhline(level, color="#999999", ls="--", lw=0.8)
+        near = next((other for other in labels if abs(other - level) < LABEL_HEIGHT), level)
+        labels.setdefault(near, []).append(name)
+    for level, names in labels.items():
+        place = {"xycoords": ("axes fraction", "data"), "ha": "left", "va": "center"}
+        axes.annotate(",\n".join(names), (1, level), **place, color="#555555", fontsize=7)
 
 
 def over_mask_ratio(comparisons: Sequence[Comparison]) -> Figure:
