@@ -32,14 +32,12 @@ def over_parameters(comparison: Comparison) -> Figure:
     """Fidelity of every model over its number of parameters; what has none, and what designs could reach, are lines."""
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
-    design_labels: dict[float, list[str]] = {}
+    designs: dict[str, float] = {}
     for name, rows in comparison.models.items():
         label, height = NAMES.get(name, name), mean(row.fidelity for row in rows)
         if name in DESIGNS:
             axes.axhline(height, color="#d1602b", ls="--", lw=1)
-            # One label for lines so close that labels would cover each other.
-            near = next((other for other in design_labels if abs(other - height) < LABEL_HEIGHT), height)
-            design_labels.setdefault(near, []).append(label)
+            designs[label] = height
         elif rows[0].parameters == 0:
             axes.axhline(height, color="black", ls="--", lw=1)
             place = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "bottom"}
@@ -49,7 +47,7 @@ def over_parameters(comparison: Comparison) -> Figure:
             color = "#0b6e99" if rows[0].angles else "#7a7a7a"
             axes.plot([row.parameters for row in rows], heights, "o", color=color, ms=5)
             axes.annotate(label, (rows[0].parameters, height), xytext=(6, 4), textcoords="offset points", fontsize=9)
-    for height, labels in design_labels.items():
+    for height, labels in _together(designs).items():
         place = {"xycoords": ("axes fraction", "data"), "ha": "left", "va": "bottom"}
         axes.annotate(", ".join(labels), (0, height), **place, color="#d1602b", fontsize=9)
     axes.set_xscale("log")
@@ -90,15 +88,21 @@ def over_cost(comparison: Comparison) -> Figure:
 
 
 def _draw_levels(axes: Axes, levels: Mapping[str, float]) -> None:
-    """Lines with labels at the right; one label for lines so close that labels would cover each other."""
-    labels: dict[float, list[str]] = {}
-    for name, level in levels.items():
+    """Lines with labels at the right."""
+    for level in levels.values():
         axes.axhline(level, color="#999999", ls="--", lw=0.8)
-        near = next((other for other in labels if abs(other - level) < LABEL_HEIGHT), level)
-        labels.setdefault(near, []).append(name)
-    for level, names in labels.items():
+    for level, names in _together(levels).items():
         place = {"xycoords": ("axes fraction", "data"), "ha": "left", "va": "center"}
         axes.annotate(",\n".join(names), (1, level), **place, color="#555555", fontsize=7)
+
+
+def _together(levels: Mapping[str, float]) -> dict[float, list[str]]:
+    """One label for lines so close that labels would cover each other: names by the height of the first."""
+    labels: dict[float, list[str]] = {}
+    for name, level in levels.items():
+        near = next((other for other in labels if abs(other - level) < LABEL_HEIGHT), level)
+        labels.setdefault(near, []).append(name)
+    return labels
 
 
 def over_mask_ratio(comparisons: Sequence[Comparison]) -> Figure:
