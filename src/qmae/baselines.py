@@ -14,6 +14,7 @@ from torch import Tensor
 from qmae.masking import Masks, PatchMask, hide
 from qmae.models import embed_references
 from qmae.simulation import embed
+from qmae.simulation.precision import exact
 
 
 class Yardstick(ABC):
@@ -32,7 +33,7 @@ class Yardstick(ABC):
 
     def success_probability(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
         """Share of the runs that are kept: there are none to discard."""
-        return torch.ones(len(images), device=images.device)
+        return images.new_ones(len(images))
 
     def probabilities(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """Squares of the amplitudes."""
@@ -189,6 +190,7 @@ class NearestNeighbours(Baseline):
         pixels, hidden = visible.flatten(1), masks.hidden.flatten(1)
         # The visible pixels' own norm is the same for all candidates.
         candidates = self.images.to(visible)
-        distance = (~hidden).to(pixels) @ candidates.T**2 - 2 * pixels @ candidates.T
+        known, every = exact(pixels), exact(candidates)
+        distance = (~hidden).to(known) @ every.T**2 - 2 * known @ every.T
         nearest = distance.topk(self.neighbours, dim=1, largest=False).indices
         return torch.where(hidden, candidates[nearest].mean(1), pixels).view_as(visible)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import get_args
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -57,30 +58,24 @@ class PatchMask:
         halvings = round(-math.log2(self.ratio / self.patches))
         return self.image_size >> (halvings + 1) // 2, self.image_size >> halvings // 2
 
-    @cached_property
+    @property
     def corners(self) -> Int[Tensor, "positions 2"]:
         """Row and column of the patch's upper left pixel, for every position."""
-        strides = self.shape if self.placement == "grid" else (1, 1)
-        rows, columns = (
-            torch.arange(0, self.image_size - extent + 1, stride)
-            for extent, stride in zip(self.shape, strides, strict=True)
-        )
-        return torch.cartesian_prod(rows, columns)
+        return torch.from_numpy(_corners(self)).clone()
 
-    @cached_property
+    @property
     def holes(self) -> Bool[Tensor, "positions size size"]:
         """True where a patch hides the image, for every position."""
-        pixel = torch.arange(self.image_size)
-        (top, left), (height, width) = self.corners.T[..., None], self.shape
-        rows = (pixel >= top) & (pixel < top + height)
-        columns = (pixel >= left) & (pixel < left + width)
-        return rows[:, :, None] & columns[:, None, :]
+        return torch.from_numpy(_holes(self)).clone()
 
     def sample(self, count: int, *, generator: torch.Generator) -> Masks:
         """Draw the positions for each of `count` images, uniformly."""
         if self.patches == 1:
-            return Masks(self, torch.randint(len(self.corners), (count,), generator=generator))
-        order = torch.rand(count, len(self.corners), generator=generator).argsort(1)
+            drawn = torch.randint(len(self.corners), (count,), generator=generator, device=generator.device)
+            return Masks(self, drawn)
+        # In single precision, so that a seed means the same masks whatever the default.
+        single = {"dtype": torch.float32, "device": generator.device}
+        order = torch.rand(count, len(self.corners), generator=generator, **single).argsort(1)
         return Masks(self, order[:, : self.patches].sort(1).values)
 
     def at(self, position: int, count: int) -> Masks:
@@ -93,9 +88,8 @@ class PatchMask:
             raise InputError(f"a position does not say where {self.patches} patches lie: draw them by a seed")
         if not 0 <= position < len(self.corners):
             raise InputError(f"no mask position {position}: this patch has positions 0 to {len(self.corners) - 1}")
-        return Masks(self, torch.full((count,), position))
+        return Masks(self, torch.full((count,), position, device="cpu"))
 
-    @lru_cache(maxsize=16)  # noqa: B019 - a patch is a small constant, and the same index serves every step
     def token_index(self, token_shape: tuple[int, int]) -> Int[Tensor, "positions size size"]:
         """Say which pixel of a token lies under every pixel of the image, for every position.
 
@@ -108,11 +102,37 @@ class PatchMask:
         Returns:
             Indices into the flattened token; only those inside the hole mean anything.
         """
-        pixel = torch.arange(self.image_size)
-        origin = self.corners if self.placement == "anywhere" else torch.zeros_like(self.corners)
-        rows = (pixel - origin[:, :1]) % token_shape[0]
-        columns = (pixel - origin[:, 1:]) % token_shape[1]
-        return rows[:, :, None] * token_shape[1] + columns[:, None, :]
+        return torch.from_numpy(_token_index(self, token_shape)).clone()
+
+
+# What every step needs of a patch is kept as arrays: a tensor would bring the context in which it was made, such as
+# inference mode, to the next caller.
+@lru_cache(maxsize=64)
+def _corners(patch: PatchMask) -> Int[np.ndarray, "positions 2"]:
+    strides = patch.shape if patch.placement == "grid" else (1, 1)
+    rows, columns = (
+        np.arange(0, patch.image_size - extent + 1, stride)
+        for extent, stride in zip(patch.shape, strides, strict=True)
+    )
+    return np.stack(np.meshgrid(rows, columns, indexing="ij"), -1).reshape(-1, 2)
+
+
+@lru_cache(maxsize=16)
+def _holes(patch: PatchMask) -> Bool[np.ndarray, "positions size size"]:
+    pixel = np.arange(patch.image_size)
+    (top, left), (height, width) = _corners(patch).T[..., None], patch.shape
+    rows = (pixel >= top) & (pixel < top + height)
+    columns = (pixel >= left) & (pixel < left + width)
+    return rows[:, :, None] & columns[:, None, :]
+
+
+@lru_cache(maxsize=16)
+def _token_index(patch: PatchMask, token_shape: tuple[int, int]) -> Int[np.ndarray, "positions size size"]:
+    pixel, corners = np.arange(patch.image_size), _corners(patch)
+    origin = corners if patch.placement == "anywhere" else np.zeros_like(corners)
+    rows = (pixel - origin[:, :1]) % token_shape[0]
+    columns = (pixel - origin[:, 1:]) % token_shape[1]
+    return rows[:, :, None] * token_shape[1] + columns[:, None, :]
 
 
 @dataclass(frozen=True)
@@ -128,7 +148,7 @@ class Masks:
     patch: PatchMask
     position: Int[Tensor, "batch *patches"]
 
-    @cached_property
+    @property
     def hidden(self) -> Bool[Tensor, "batch size size"]:
         """True where a pixel is hidden."""
         holes = self.patch.holes.to(self.position.device)[self.position]

@@ -16,12 +16,14 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from qmae.ansatz import SU4_IDENTITY
+from qmae.checks import has_values
 from qmae.config import PRESETS, ModelConfig
 from qmae.errors import InputError
 from qmae.files import write_atomically
 from qmae.masking import Masks, PatchMask, hide
 from qmae.settings import Readout
 from qmae.simulation import Autoencoder, build_encoder, deal_out, embed, probabilities_of, read_out
+from qmae.simulation.precision import as_precise_as, check_parameters, exact, normal
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -50,12 +52,14 @@ class Encoded:
     @property
     def trash(self) -> Inexact[Tensor, "batch trash trash"]:
         """Density matrix of the trash qubits, the latent ones traced out."""
-        return torch.einsum("bkl,bml->bkm", self.state, self.state.conj())
+        state = exact(self.state)
+        return torch.einsum("bkl,bml->bkm", state, state.conj()).to(self.state)
 
     @property
     def latent(self) -> Inexact[Tensor, "batch latent latent"]:
         """Density matrix of the latent qubits, the trash traced out: what the decoder gets beside fresh |0>s."""
-        return torch.einsum("bkl,bkm->blm", self.state, self.state.conj())
+        state = exact(self.state)
+        return torch.einsum("bkl,bkm->blm", state, state.conj()).to(self.state)
 
 
 class MaskedAutoencoder(nn.Module):
@@ -84,7 +88,7 @@ class MaskedAutoencoder(nn.Module):
         identity = config.initial_angles == "identity" and config.block == "su4"
         centre = torch.tensor(SU4_IDENTITY) if identity else 0
         self.angles = nn.Parameter(
-            centre + config.initial_spread * torch.randn(config.angle_shape, generator=generator)
+            centre + config.initial_spread * normal(*config.angle_shape, generator=generator)
         )
         offsets = (
             torch.zeros(len(config.patch.corners), *config.angle_shape) if config.conditioning == "offsets" else None
@@ -174,13 +178,13 @@ class MaskedAutoencoder(nn.Module):
             InputError: an original is all black or holds NaN, so that there is no state to compare with; or the angles
                 depend on the mask's place, and the masks are of another kind.
         """
-        references = embed_references(images)
+        references = embed_references(images.to(self.angles.dtype))
         return self._for_each(masks, lambda circuit, *states: circuit.fidelity(*states), images, references)
 
     def success_probability(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
         """Share of the runs that are kept: 1 but with a heralded bottleneck, differentiable."""
         if self.config.bottleneck != "herald":
-            return images.new_ones(len(images))
+            return self.angles.new_ones(len(images))
         return self._for_each(masks, lambda circuit, states: circuit.success_probability(states), images)
 
     def probabilities(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
@@ -230,9 +234,11 @@ class MaskedAutoencoder(nn.Module):
 
     def angles_at(self, position: Int[Tensor, "*patches"]) -> Float[Tensor, "blocks angles"]:
         """The angles of all blocks for one place of the hidden patch, or for the places of several."""
-        angles = self.angles[position] if self.config.conditioning == "separate" else self.angles
+        # Not `[position]`, which would ask for the value of a single one and so cannot be mapped by `torch.func.vmap`.
+        places = position.reshape(-1)
+        angles = self.angles.index_select(0, places)[0] if self.config.conditioning == "separate" else self.angles
         if self.offsets is not None:
-            angles = angles + self.offsets[position].view(-1, *self.angles.shape).sum(0)
+            angles = angles + self.offsets.index_select(0, places).sum(0)
         return self.blocks_of(angles)
 
     def blocks_of(self, angles: Float[Tensor, "*circuits_and_angles"]) -> Float[Tensor, "*circuits blocks angles"]:
@@ -259,19 +265,29 @@ class MaskedAutoencoder(nn.Module):
         images: Float[Tensor, "batch size size"],
         *more: Float[Tensor, "batch dim"],
     ) -> Inexact[Tensor, "batch *out"]:
-        """Call a function with the circuit of every mask and the states of the images that have this mask."""
-        batch = embed(self.fill(images, masks).flatten(1)), *more
+        """Call a function with the circuit of every mask and the states of the images that have this mask.
+
+        In the precision of the parameters or, under autocast, in double; the result is in that of the parameters.
+        """
+        check_parameters(self)
+        filled = self.fill(images, masks).to(exact(self.angles).dtype)
+        batch = embed(filled.flatten(1)), *(part.to(filled.dtype) for part in more)
         if self.config.conditioning == "none":
-            return function(self.autoencoder(self.blocks_of(self.angles), states=len(images)), *batch)
+            result = function(self.autoencoder(self.blocks_of(self.angles), states=len(images)), *batch)
+            return as_precise_as(result, self.angles)
         if masks.patch != self.config.patch:
             raise InputError("the angles depend on the place of the mask: measure it under masks of its own kind")
-        kinds, kind = masks.position.unique(dim=0, return_inverse=True)
-        groups = [(kind == index).nonzero()[:, 0] for index in range(len(kinds))]
+        if has_values(masks.position):
+            kinds, kind = masks.position.unique(dim=0, return_inverse=True)
+            groups = [(kind == index).nonzero()[:, 0] for index in range(len(kinds))]
+        else:
+            # Mapped by `torch.func.vmap`: which images have one mask is not known, so each gets a circuit of its own.
+            kinds, groups = masks.position, torch.arange(len(images), device=images.device).split(1)
         parts = [
             function(self.autoencoder(self.angles_at(position), states=len(rows)), *(part[rows] for part in batch))
             for position, rows in zip(kinds, groups, strict=True)
         ]
-        return torch.cat(parts)[torch.cat(groups).argsort()]
+        return as_precise_as(torch.cat(parts)[torch.cat([*groups]).argsort()], self.angles)
 
 
 def locate(folder: str | Path) -> Path:
@@ -322,10 +338,10 @@ def embed_references(images: Float[Tensor, "batch size size"]) -> Float[Tensor, 
     Raises:
         InputError: an image is all black, or holds NaN or infinity; it is named by its index.
     """
-    norms = torch.linalg.vector_norm(images.flatten(1), dim=1)
-    usable = norms.isfinite() & (norms > 0)
-    if not usable.all():
+    pixels = images.flatten(1)
+    usable = pixels.isfinite().all(1) & pixels.any(1)
+    if has_values(usable) and not usable.all():
         index = int((~usable).nonzero()[0])
         why = "is all black" if images[index].isfinite().all() else "holds NaN or infinity"
         raise InputError(f"image {index} {why}: it has no direction to embed as a quantum state; leave it out")
-    return images.flatten(1) / norms[:, None]
+    return embed(pixels)
