@@ -48,7 +48,7 @@ class Autoencoder:
         """
         branches = self._kept(states)
         expected = self.decoder.keep(references) if self.decoder else references.to(branches)
-        overlaps = torch.linalg.vecdot(expected[:, None].expand_as(branches), branches)
+        overlaps = torch.linalg.vecdot(expected[:, None], branches)
         return probabilities_of(overlaps).sum(1)
 
     def readout(self, states: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:

@@ -70,11 +70,33 @@ class StateVectorEncoder(Encoder):
     ) -> Inexact[Tensor, "batch dim"]:
         # The batch goes last, so that whichever registers are moved, long runs of memory stay together.
         registers = states.T.reshape(*self.levels, len(states))
-        return _Evolution.apply(unitaries, registers, pairs).reshape(-1, len(states)).T
+        # Of a function of its own `torch.func` gets nested forward derivatives wrong, silently.
+        evolve = _evolve if torch._C._are_functorch_transforms_active() else _Evolution.apply
+        return evolve(unitaries, registers, pairs).reshape(-1, len(states)).T
+
+
+def _evolve(
+    unitaries: Inexact[Tensor, "unitaries fused fused"],
+    states: Inexact[Tensor, "*registers batch"],
+    pairs: tuple[tuple[int, int], ...],
+) -> Inexact[Tensor, "*registers batch"]:
+    """Apply unitaries to states, one after the other."""
+    for unitary, pair in zip(unitaries, pairs, strict=True):
+        states = _act(unitary, states, pair)
+    return states
+
+
+def _act(
+    unitary: Inexact[Tensor, "fused fused"], states: Inexact[Tensor, "*registers_and_batch"], pair: tuple[int, int]
+) -> Inexact[Tensor, "*registers_and_batch"]:
+    """Apply a unitary to two registers."""
+    moved = states.movedim(pair, (0, 1))
+    product = unitary @ moved.reshape(len(unitary), -1)
+    return product.reshape(moved.shape).movedim((0, 1), pair)
 
 
 class _Evolution(torch.autograd.Function):
-    """Unitaries applied to states, one after the other, differentiated by the adjoint method.
+    """`_evolve`, differentiated by the adjoint method.
 
     Nothing is stored for the way back but the final states: what was before a unitary is its adjoint applied to
     what is behind it (Jones and Gacon 2020, arXiv 2009.02823). So memory does not grow with depth.
@@ -83,17 +105,13 @@ class _Evolution(torch.autograd.Function):
     as long as what the matrices depend on leaves them unitary. These keep what they need of every unitary.
     """
 
-    generate_vmap_rule = True
-
     @staticmethod
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
         unitaries: Inexact[Tensor, "unitaries fused fused"],
         states: Inexact[Tensor, "*registers batch"],
         pairs: tuple[tuple[int, int], ...],
     ) -> Inexact[Tensor, "*registers batch"]:
-        for unitary, pair in zip(unitaries, pairs, strict=True):
-            states = _act(unitary, states, pair)
-        return states
+        return _evolve(unitaries, states, pairs)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -109,7 +127,7 @@ class _Evolution(torch.autograd.Function):
             places = tuple(1 + register for register in pair)
             moved = both.movedim(places, (0, 1))
             behind = moved.reshape(len(unitary), 2, -1)
-            before = (unitary.mH @ behind.flatten(1)).reshape(behind.shape)
+            before = (unitary.mH @ behind.reshape(len(unitary), -1)).reshape(behind.shape)
             gradients.append(behind[:, 1] @ before[:, 0].mH)
             both = before.reshape(moved.shape).movedim((0, 1), places)
         return torch.stack(gradients[::-1]), both[1], None
@@ -121,12 +139,3 @@ class _Evolution(torch.autograd.Function):
             slope = _act(unitary, slope, pair) + _act(change, states, pair)
             states = _act(unitary, states, pair)
         return slope
-
-
-def _act(
-    unitary: Inexact[Tensor, "fused fused"], states: Inexact[Tensor, "*registers_and_batch"], pair: tuple[int, int]
-) -> Inexact[Tensor, "*registers_and_batch"]:
-    """Apply a unitary to two registers."""
-    moved = states.movedim(pair, (0, 1))
-    product = unitary @ moved.reshape(len(unitary), -1)
-    return product.reshape(moved.shape).movedim((0, 1), pair)
