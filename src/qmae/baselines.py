@@ -29,7 +29,8 @@ class Yardstick(ABC):
 
     def fidelity(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
         """Squared overlap with the unit-norm original."""
-        return (self.states(images, masks) * embed_references(images)).sum(1) ** 2
+        states = self.states(images, masks)
+        return (states * embed_references(images.to(states.dtype))).sum(1) ** 2
 
     def success_probability(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
         """Share of the runs that are kept: there are none to discard."""

@@ -14,6 +14,7 @@ from qmae.baselines import Baseline
 from qmae.errors import InputError
 from qmae.masking import Masks, PatchMask
 from qmae.settings import Network
+from qmae.simulation.precision import check_parameters, without_autocast
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,11 @@ class ClassicalModel(Baseline, nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
     def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
-        """Run the network."""
-        return self.network(visible, masks.hidden)
+        """Run the network, in the precision of its weights whatever the context."""
+        check_parameters(self)
+        visible = visible.to(next(self.parameters()).dtype)
+        with without_autocast(visible.device):
+            return self.network(visible, masks.hidden)
 
     def usable(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Bool[Tensor, " batch"]:
         """Which images can be trained on: all, since a network makes something of a black image, too."""
@@ -129,7 +133,7 @@ class VisionMaskedAutoencoder(nn.Module):
         self, visible: Float[Tensor, "batch size size"], hidden: Bool[Tensor, "batch size size"]
     ) -> Float[Tensor, "batch size size"]:
         """The image, its hidden pixels as predicted."""
-        unseen = self._patches(hidden.float()).all(2)
+        unseen = self._patches(hidden.to(visible)).all(2)
         tokens = self.embed(self._patches(visible)) + self.places
         seen = self.narrow(self._encode(tokens, unseen))
         tokens = torch.where(unseen[:, :, None], self.token, seen) + self.decoder_places
@@ -176,7 +180,7 @@ class UNet(nn.Module):
         self, visible: Float[Tensor, "batch size size"], hidden: Bool[Tensor, "batch size size"]
     ) -> Float[Tensor, "batch size size"]:
         """The image, its hidden pixels as predicted."""
-        features, skipped = torch.stack([visible, hidden.float()], 1), []
+        features, skipped = torch.stack([visible, hidden.to(visible)], 1), []
         for block in self.down:
             skipped.append(block(features))
             features = nn.functional.max_pool2d(skipped[-1], 2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import numpy as np
 import torch
 from jaxtyping import Float, Inexact, Shaped
@@ -42,6 +44,12 @@ def check_parameters(module: nn.Module) -> None:
         if parameter.is_complex():
             raise InputError("the model's parameters are complex: a model is real, build it anew or load its weights")
         exact(parameter)
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[None]:
+    """A context in which autocast is off, where a device has it: for what is not made of `exact` tensors."""
+    kind = device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
 
 
 def as_precise_as(tensor: Inexact[Tensor, "*shape"], parameter: Float[Tensor, "*any"]) -> Inexact[Tensor, "*shape"]:
