@@ -19,9 +19,13 @@ from torch.nn.functional import interpolate
 
 from qmae.errors import InputError
 from qmae.settings import Split
+from qmae.values import MAX_QUBITS, shown, whole
 
 VALIDATION_IMAGES = 5_000
 """The last of MNIST's 60,000 training images, held out."""
+
+MAX_SIZE = 2 ** (MAX_QUBITS // 2)
+"""Pixels a side of the largest images that qubits for a simulation can hold."""
 
 # MD5 of the unpacked files, as published with MNIST: they tell damage, they are no security measure.
 _MNIST_MD5 = {
@@ -152,11 +156,12 @@ def check_size(size: int) -> None:
     """Refuse an image side that amplitude embedding on qubits cannot hold without padding.
 
     Raises:
-        InputError: `size` is no power of two from 2 on.
+        InputError: `size` is no power of two from 2 to `MAX_SIZE`.
     """
+    size = whole(size, "image size", at_most=MAX_SIZE)
     if size < 2 or size & (size - 1):
         raise InputError(
-            f"image size {size} is no power of two: amplitude embedding needs 2, 4, 8, 16, 32, ... pixels a side"
+            f"image size {shown(size)} is no power of two: amplitude embedding needs 2, 4, 8, 16, 32, ... pixels a side"
         )
 
 
