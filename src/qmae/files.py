@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 from pathlib import Path
+from typing import Any
 
 from qmae.errors import InputError
 
@@ -66,3 +69,20 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             raise
     except OSError as error:
         raise InputError(f"cannot write {path} ({error.strerror}): choose a folder that can be written") from error
+
+
+def to_json(content: Any, *, indent: int | None = 2) -> str:
+    """JSON as its standard has it: numbers that are not finite are `null`, and the text ends with a line break."""
+    return json.dumps(_finite(content), indent=indent, allow_nan=False, default=str) + "\n"
+
+
+def _finite(content: Any) -> Any:
+    match content:
+        case float():
+            return content if math.isfinite(content) else None
+        case dict():
+            return {key: _finite(value) for key, value in content.items()}
+        case list() | tuple():
+            return [_finite(value) for value in content]
+        case _:
+            return content
