@@ -122,7 +122,9 @@ def check_batch(
         raise InputError(f"{sizes}{made_for}: make them of one size")
     if len(masks) != len(images):
         raise InputError(f"{len(images)} images and {len(masks)} masks: give one mask for each image")
-    places = {"images": images.device, "masks": masks.position.device} | ({} if like is None else {"model": like.device})
+    places = {"images": images.device, "masks": masks.position.device} | (
+        {} if like is None else {"model": like.device}
+    )
     if len(set(places.values())) > 1:
         found = ", ".join(f"{name} on {device}" for name, device in places.items())
         raise InputError(f"{found}: move them to one device by .to(device)")

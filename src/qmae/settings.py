@@ -84,8 +84,8 @@ Method = Literal["adam", "sweeps"]
 MAX_EPOCHS = 10**9
 """More are refused: the schedule counts its steps in 64 bits."""
 
-SEEDS = 0, 2**63 - 1
-"""The smallest and the largest seed that torch, NumPy and a file agree on."""
+SEEDS = -(2**63), 2**63 - 1
+"""The smallest and the largest seed: integers of 64 bits."""
 
 
 @dataclass(frozen=True)
