@@ -103,7 +103,9 @@ class ModelConfig:
             raise InputError("several patches have too many places for angles of their own: condition by offsets")
         count = sum(map(math.prod, self.parameter_shapes.values()))
         if count > MAX_PARAMETERS:
-            raise InputError(f"{count} parameters are more than {MAX_PARAMETERS}, 1 GiB: take fewer layers or positions")
+            raise InputError(
+                f"{count} parameters are more than {MAX_PARAMETERS}, 1 GiB: take fewer layers or positions"
+            )
 
     @property
     def qubits(self) -> int:
@@ -137,10 +139,14 @@ class ModelConfig:
 
     @property
     def angle_shape(self) -> tuple[int, ...]:
-        """Shape of the angles: `Ansatz.angle_shape`, a free decoder's behind the encoder's, and before it the places
-        if each has its own."""
+        """Shape of the angles: `circuit_shape`, and before it the places if each has its own."""
         places = (self.patch.positions,) if self.conditioning == "separate" else ()
-        return *places, sum(part.angle_shape[0] for part in self.parts), *self.ansatz.angle_shape[1:]
+        return *places, *self.circuit_shape
+
+    @property
+    def circuit_shape(self) -> tuple[int, ...]:
+        """Shape of the angles of one circuit: `Ansatz.angle_shape`, a free decoder's behind the encoder's."""
+        return sum(part.angle_shape[0] for part in self.parts), *self.ansatz.angle_shape[1:]
 
     @property
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -177,7 +183,8 @@ class ModelConfig:
         if "trash_wires" not in settings:
             qubits = 2 * round(math.log2(patch.image_size))
             own = (0,) if chosen.get("decoder", cls.decoder) != "none" else ()
-            ancillas = tuple(range(qubits, qubits + whole(chosen.get("ancillas", 0), "number of ancillas", 0, MAX_QUBITS)))
+            count = whole(chosen.get("ancillas", 0), "number of ancillas", 0, MAX_QUBITS)
+            ancillas = tuple(range(qubits, qubits + count))
             chosen["trash_wires"] = () if chosen.get("bottleneck", cls.bottleneck) == "none" else own + ancillas
         return cls(patch=patch, **chosen)
 

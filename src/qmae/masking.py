@@ -46,16 +46,16 @@ class PatchMask:
         choice(self.placement, "placement", Placement)
         ratio, pixels = number(self.ratio, "mask ratio"), int(self.image_size) ** 2
         settle(self, image_size=int(self.image_size), ratio=ratio)
-        patches = whole(self.patches, "number of patches")
+        patches = whole(self.patches, "number of patches", at_most=pixels)
         settle(self, patches=patches)
         if patches < 1 or (patches > 1 and self.placement != "grid"):
-            raise InputError(f"{shown(patches)} patches cannot be placed {self.placement}: take 1, or several on a grid")
+            raise InputError(f"{patches} patches cannot be placed {self.placement}: take 1, or several on a grid")
         # A power of two has the mantissa 0.5.
-        mantissa, exponent = math.frexp(ratio / min(patches, pixels + 1))
-        if not 0 < ratio < 1 or patches > pixels or mantissa != 0.5 or exponent > 0 or pixels * ratio < patches:
-            share = "ratio" if patches == 1 else f"ratio / {shown(patches)} patches ="
+        mantissa, exponent = math.frexp(ratio / patches)
+        if not 0 < ratio < 1 or mantissa != 0.5 or exponent > 0 or pixels * ratio < patches:
+            share = "ratio" if patches == 1 else f"ratio / {patches} patches ="
             raise InputError(
-                f"mask {share} {ratio / min(patches, pixels + 1):g} is no supported patch: choose 0.5, 0.25, 0.125 or a "
+                f"mask {share} {ratio / patches:g} is no supported patch: choose 0.5, 0.25, 0.125 or a "
                 f"smaller power of 1/2 that leaves at least one of {self.image_size} x {self.image_size} pixels"
             )
 

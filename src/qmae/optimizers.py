@@ -43,9 +43,9 @@ class Adam:
 
     def step(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
         """One step; returns the losses 1 - F before it."""
-        losses = objective = self.model(images, masks)
+        losses = objective = 1 - self.model._fidelity(images, masks)
         if self.success_weight:
-            objective = losses + self.success_weight * (1 - self.model.success_probability(images, masks))
+            objective = losses + self.success_weight * (1 - self.model._success_probability(images, masks))
         self.adam.zero_grad()
         objective.mean().backward()
         self.adam.step()

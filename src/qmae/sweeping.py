@@ -12,7 +12,7 @@ from torch import Tensor
 from qmae.ansatz import Ansatz
 from qmae.errors import InputError
 from qmae.masking import Masks
-from qmae.models import MaskedAutoencoder, embed_references
+from qmae.models import MaskedAutoencoder, embed_originals
 from qmae.simulation import Autoencoder, DenseEncoder, block_unitaries, embed
 from qmae.simulation.blocks import collect
 from qmae.simulation.encoders import split_trash
@@ -104,7 +104,7 @@ class Sweeps:
         config, own = self.model.config, slice(start, start + len(ansatz.pairs))
         blocks = self._extrapolated(own).unflatten(1, (ansatz.layers, -1))
         free = matrices(blocks, ansatz).requires_grad_()
-        states, references = embed(self.model.fill(images, masks).flatten(1)), embed_references(images)
+        states, references = embed(self.model.fill(images, masks).flatten(1)), embed_originals(images)
         fidelity, success = images.new_zeros(len(images)), images.new_zeros(len(images))
         damping = torch.zeros_like(free)
         for circuit, rows in enumerate(self._rows(masks)):

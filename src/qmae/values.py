@@ -107,6 +107,8 @@ def check_keys(values: Any, kind: type, what: str) -> dict[str, Any]:
     strange = sorted(shown(key) for key in values if key not in known)
     missing = sorted(known - set(values))
     if strange or missing:
-        parts = [f"{word} {', '.join(keys)}" for word, keys in (("knows no setting", strange), ("misses", missing)) if keys]
+        parts = [
+            f"{word} {', '.join(keys)}" for word, keys in (("knows no setting", strange), ("misses", missing)) if keys
+        ]
         raise InputError(f"{what} {' and '.join(parts)}: it is of another version of qmae; make it by this one")
     return dict(values)
