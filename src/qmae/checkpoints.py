@@ -45,7 +45,7 @@ def describe(
     return {**json.loads(json.dumps(settings)), "images": sketch(images), "validation": sketch(validation)}
 
 
-def sketch(images: Float[Tensor, "images size size"]) -> list[float]:
+def sketch(images: Float[Tensor, "images size size"]) -> tuple[int, int, float]:
     """By what a set of images in its order is known again: number, side, and a random projection of all pixels.
 
     One pixel of one image that is changed by a gray of 256 moves the projection by more than rounding does.
@@ -55,7 +55,7 @@ def sketch(images: Float[Tensor, "images size size"]) -> list[float]:
     rows, columns = (torch.randn(n, generator=generator, dtype=torch.float64) for n in (count, pixels))
     parts = [part.detach().cpu().flatten(1).double() @ columns for part in images.split(4096)]
     projection = float(rows @ torch.cat(parts)) / math.sqrt(count * pixels)
-    return [count, images.shape[-1], projection]
+    return count, images.shape[-1], projection
 
 
 def save_checkpoint(path: Path, state: dict[str, Any], settings: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import get_args
@@ -211,3 +212,30 @@ def _load_file(path: Path) -> Float[Tensor, "height width"]:
 def _as_unit_interval(pixels: np.ndarray) -> np.ndarray:
     scale = 255 if pixels.dtype == np.uint8 else 1
     return pixels.astype(np.float32) / scale
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """By what a data file is known again."""
+
+    images: int
+    sha256: str
+
+
+def fingerprint(source: str | Path) -> Fingerprint | None:
+    """The fingerprint of a data file; None for `"mnist"`."""
+    if source == "mnist":
+        return None
+    images, labels = load_npz(Path(source))
+    return Fingerprint(len(images), hashlib.sha256(images.numpy().tobytes() + labels.numpy().tobytes()).hexdigest())
+
+
+def keys_of(source: str | Path, split: Split = "all") -> np.ndarray:
+    """A hash of every image of a split."""
+    if source == "mnist":
+        images = _split_mnist(split)[0]
+    else:
+        images = load_npz(Path(source))[0]
+        images = images[_split_file(len(images), split, Path(source))]
+    hashes = [hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in images.numpy()]
+    return np.array([int.from_bytes(value, "little") for value in hashes], dtype=np.uint64)
