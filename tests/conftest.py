@@ -8,8 +8,12 @@ import pytest
 from jaxtyping import install_import_hook
 
 ROOMS = "ansatz simulation images masking models training metrics classifier baselines evaluation experiments"
-ROOMS += " checkpoints weights runs sweeping optimizers devices shots noise resources drawing circuit_report benchmark peers"
-ROOMS += " bootstrap classical ceiling comparison comparison_report comparison_figures study study_report tuning parallel"
+ROOMS += (
+    " checkpoints weights runs sweeping optimizers devices shots noise resources drawing circuit_report benchmark peers"
+)
+ROOMS += (
+    " bootstrap classical ceiling comparison comparison_report comparison_figures study study_report tuning parallel"
+)
 install_import_hook([f"qmae.{room}" for room in ROOMS.split()], "beartype.beartype")
 
 import torch  # noqa: E402

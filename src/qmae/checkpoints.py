@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from qmae.errors import InputError
-from qmae.files import read_bytes, write_atomically
+from qmae.files import read_bytes
 from qmae.settings import TrainingConfig
 
 _MAGIC = b"qmae checkpoint 2\n"
@@ -58,25 +58,21 @@ def sketch(images: Float[Tensor, "images size size"]) -> tuple[int, int, float]:
     return count, images.shape[-1], projection
 
 
-def save_checkpoint(path: Path, state: dict[str, Any], settings: dict[str, Any]) -> None:
-    """Write a checkpoint.
+def checkpoint_bytes(state: dict[str, Any], settings: dict[str, Any]) -> bytes:
+    """The content of a checkpoint's file.
 
     Args:
-        path: of the file.
         state: all that a resumed training needs: tensors, numbers, lists and dictionaries.
         settings: of `describe`.
-
-    Raises:
-        InputError: it cannot be written.
     """
     content = io.BytesIO()
     torch.save({"state": state, "settings": settings}, content)
     payload = content.getvalue()
-    write_atomically(path, _MAGIC + hashlib.sha256(payload).digest() + payload)
+    return _MAGIC + hashlib.sha256(payload).digest() + payload
 
 
 def load_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """Read the state that `save_checkpoint` wrote. Nothing that the file holds is executed.
+    """Read the state that `checkpoint_bytes` wrote. Nothing that the file holds is executed.
 
     Args:
         path: of the file.

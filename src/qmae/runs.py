@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
-import io
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -33,16 +33,13 @@ Config = ModelConfig | ClassicalConfig | FreeConfig
 """What a run trains: a quantum model, a classical network, or a design with free matrices."""
 
 
-TRAINED_ON = "trained-on.npy"
-"""Beside a run on own data: the keys (`images.image_keys`) of its training and validation images."""
-
-
 @dataclass(frozen=True)
 class Run:
     """One training run and its folder.
 
-    The folder holds `config.json`, `model.safetensors`, `history.csv`; of own data, `trained-on.npy`; and, until
-    training is finished, `checkpoint.pt`. While it is trained a lock keeps other processes out.
+    The folder holds `config.json`, `model.safetensors`, `history.csv` and, until training is finished, `checkpoint.pt`.
+    While it is trained a lock keeps other processes out. Of own data `config.json` keeps the fingerprint, and the keys
+    (`images.image_keys`) of training and validation images.
 
     Attributes:
         folder: where the run lies.
@@ -165,42 +162,31 @@ class Run:
             new = not (self.folder / CONFIG).exists()
             if new:
                 check_free(self.folder)
+            about = self._about()
             try:
-                self._begin()
+                self._write_config(about)
                 train(model, images, validation, self.training, folder=self.folder, device=device, progress=progress)
             except BaseException:
                 if new and not (self.folder / CHECKPOINT).exists():
-                    for name in (CONFIG, TRAINED_ON):
-                        (self.folder / name).unlink(missing_ok=True)
+                    (self.folder / CONFIG).unlink(missing_ok=True)
                 raise
-            self._write_config(self._sums(HISTORY, WEIGHTS, TRAINED_ON))
+            self._write_config({**about, "sha256": {name: self._sum(name) for name in (HISTORY, WEIGHTS)}})
         return model
 
-    def _begin(self) -> None:
-        """Write what is known before the training: settings, and which images it is made on."""
-        self._write_config({})
-        if self.data != "mnist":
-            content = io.BytesIO()
-            np.save(content, np.concatenate([keys_of(self.data, part) for part in ("train", "validation")]))
-            write_atomically(self.folder / TRAINED_ON, content.getvalue())
-            self._write_config(self._sums(TRAINED_ON))
-
-    def _write_config(self, sums: dict[str, str]) -> None:
+    def _about(self) -> dict[str, Any]:
+        """What is known before the training: settings, and which images it is made on."""
         assert self.training is not None
-        known = fingerprint(self.data)
-        content = {
-            "model": asdict(self.model),
-            "training": asdict(self.training),
-            "data": self.data,
-            **({} if known is None else {"fingerprint": asdict(known)}),
-            **({"sha256": sums} if sums else {}),
-        }
+        about = {"model": asdict(self.model), "training": asdict(self.training), "data": self.data}
+        if known := fingerprint(self.data):
+            keys = np.concatenate([keys_of(self.data, part) for part in ("train", "validation")])
+            about |= {"fingerprint": asdict(known), "trained_on": _packed(keys)}
+        return about
+
+    def _write_config(self, content: dict[str, Any]) -> None:
         write_atomically(self.folder / CONFIG, json.dumps(content, indent=2) + "\n")
 
-    def _sums(self, *names: str) -> dict[str, str]:
-        """SHA-256 of those of the files that are there."""
-        paths = [self.folder / name for name in names]
-        return {path.name: hashlib.sha256(read_bytes(path)).hexdigest() for path in paths if path.exists()}
+    def _sum(self, name: str) -> str:
+        return hashlib.sha256(read_bytes(self.folder / name)).hexdigest()
 
     def _check_sum(self, name: str) -> None:
         """Refuse a file that is not as it was when training ended.
@@ -209,7 +195,7 @@ class Run:
             InputError: it is damaged, or another run's.
         """
         sums = read_json(self.folder / CONFIG).get("sha256", {})
-        if isinstance(sums, dict) and name in sums and self._sums(name).get(name) != sums[name]:
+        if isinstance(sums, dict) and name in sums and self._sum(name) != sums[name]:
             raise InputError(f"{name} is damaged, or of another run: its checksum is not the one in {CONFIG}")
 
     def check_settings(self) -> None:
@@ -280,19 +266,12 @@ class Run:
         return ~np.isin(keys, self._trained_on()) if self.training else np.ones(len(keys), bool)
 
     def _trained_on(self) -> UInt64[np.ndarray, " keys"]:
-        path = self.folder / TRAINED_ON
         if self.data == "mnist":
             return np.concatenate([keys_of(self.data, part) for part in ("train", "validation")])
         try:
-            self._check_sum(TRAINED_ON)
-            keys = np.load(io.BytesIO(read_bytes(path)), allow_pickle=False)
-            if keys.dtype != np.uint64 or keys.ndim != 1:
-                raise InputError(f"{path} holds no keys of images")
-        except (ValueError, EOFError, AttributeError) as error:
-            raise InputError(
-                f"{self.folder} does not say any more which images it was trained on ({error}): train it anew"
-            ) from error
-        return keys
+            return _unpacked(read_json(self.folder / CONFIG)["trained_on"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{self.folder} does not say which images it was trained on: train it anew") from error
 
     def load(self) -> Trainable:
         """Load the model of the last finished epoch.
@@ -352,6 +331,24 @@ def load_model(folder: Path) -> Trainable:
         InputError: no such folder, or it holds no model.
     """
     return load_pretrained(folder, _config, lambda config: _build(config, seed=0))
+
+
+def _packed(keys: UInt64[np.ndarray, " keys"]) -> dict[str, str]:
+    """Keys as JSON holds them."""
+    content = keys.astype("<u8").tobytes()
+    return {"keys": base64.b64encode(content).decode(), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _unpacked(packed: dict[str, str]) -> UInt64[np.ndarray, " keys"]:
+    """What `_packed` packed.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    content = base64.b64decode(packed["keys"], validate=True)
+    if hashlib.sha256(content).hexdigest() != packed["sha256"]:
+        raise ValueError("the checksum of the keys is not theirs")
+    return np.frombuffer(content, "<u8").astype(np.uint64)
 
 
 def _config(values: dict[str, Any]) -> Config:
