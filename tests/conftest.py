@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 
-ROOMS = "ansatz simulation images masking models training metrics classifier baselines evaluation experiments"
+ROOMS = "ansatz simulation images image_files masking models training metrics classifier baselines evaluation"
 ROOMS += (
-    " checkpoints weights runs sweeping optimizers devices shots noise resources drawing circuit_report benchmark peers"
+    " experiments checkpoints weights runs sweeping optimizers devices shots noise resources drawing circuit_report"
 )
 ROOMS += (
-    " bootstrap classical ceiling comparison comparison_report comparison_figures study study_report tuning parallel"
+    " benchmark peers bootstrap classical ceiling comparison comparison_report comparison_figures study study_report"
 )
+ROOMS += " tuning parallel"
 install_import_hook([f"qmae.{room}" for room in ROOMS.split()], "beartype.beartype")
 
 import torch  # noqa: E402

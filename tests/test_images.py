@@ -76,15 +76,6 @@ def test_npz_bytes_become_unit_interval_and_labels_may_lack(tmp_path):
     assert labels.tolist() == [-1, -1, -1]
 
 
-def test_npz_splits_are_disjoint_complete_and_shuffled(tmp_path):
-    path = save(tmp_path / "a.npz", images=np.arange(1, 25, dtype=np.uint8).repeat(16).reshape(24, 4, 4))
-    parts = [load_images(path, split=split, size=4)[0][:, 0, 0] * 255 for split in ("train", "validation", "test")]
-    found = [part.round().int().tolist() for part in parts]
-    assert [len(part) for part in found] == [18, 2, 4]
-    assert sorted(found[0] + found[1] + found[2]) == list(range(1, 25))
-    assert found[2] != sorted(found[2])
-
-
 def test_npz_of_two_images_trains_nothing(tmp_path):
     path = save(tmp_path / "a.npz", images=np.ones((2, 4, 4)))
     with pytest.raises(InputError, match="holds 2 images: training, validation and testing need 3 at least"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import re
 import secrets
@@ -270,3 +271,20 @@ def _sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def to_json(content: Any, *, indent: int | None = 2) -> str:
+    """JSON as its standard has it: numbers that are not finite are `null`, and the text ends with a line break."""
+    return json.dumps(_finite(content), indent=indent, allow_nan=False, default=str) + "\n"
+
+
+def _finite(content: Any) -> Any:
+    match content:
+        case float():
+            return content if math.isfinite(content) else None
+        case dict():
+            return {key: _finite(value) for key, value in content.items()}
+        case list() | tuple():
+            return [_finite(value) for value in content]
+        case _:
+            return content

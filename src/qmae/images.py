@@ -10,19 +10,22 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import get_args
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Num, UInt64
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from qmae.errors import InputError
+from qmae.image_files import read_npz
 from qmae.settings import Split
 
 VALIDATION_IMAGES = 5_000
 """The last of MNIST's 60,000 training images, held out."""
+
+KEY_GRAYS = 1_024
+"""Steps of gray that `image_keys` tells apart: no ratio of two bytes lies at the edge of one."""
 
 # MD5 of the unpacked files, as published with MNIST: they tell damage, they are no security measure.
 _MNIST_MD5 = {
@@ -58,9 +61,11 @@ def load_images(
     if source == "mnist":
         images, labels = _split_mnist(split)
     else:
-        images, labels = load_npz(Path(source))
-        chosen = _split_file(len(images), split, Path(source))
-        images, labels = images[chosen], labels[chosen]
+        pixels, all_labels = read_npz(Path(source))
+        images = torch.from_numpy(_as_unit_interval(pixels))
+        check_images(images)
+        chosen = torch.from_numpy(_chosen(image_keys(pixels), split, Path(source)))
+        images, labels = images[chosen], torch.from_numpy(all_labels)[chosen]
     return resize(images, size), labels
 
 
@@ -76,15 +81,117 @@ def _split_mnist(split: Split) -> tuple[Float[Tensor, "images 28 28"], Int[Tenso
     return images[parts[split]], labels[parts[split]]
 
 
-def _split_file(count: int, split: Split, path: Path) -> Int[Tensor, " chosen"]:
+def image_keys(images: Num[np.ndarray, "images height width"]) -> UInt64[np.ndarray, " images"]:
+    """A hash of every image: which it is, whatever else a data set holds and however its pixels are stored.
+
+    Brightness is divided out, as the embedding does, and grays are told apart in `KEY_GRAYS` steps. So an image keeps
+    its key when bytes become floats.
+
+    Args:
+        images: as they are stored in the file, before resizing.
+
+    Returns:
+        BLAKE2b of shape and grays, 64 bits.
+    """
+    keys = np.empty(len(images), np.uint64)
+    for start in range(0, len(images), 1_000):
+        part = images[start : start + 1_000].astype(np.float64)
+        brightest = part.max((1, 2), keepdims=True)
+        grays = np.rint(part / np.where(brightest > 0, brightest, 1) * KEY_GRAYS).astype("<u2")
+        for index, image in enumerate(grays, start):
+            digest = hashlib.blake2b(repr(image.shape).encode() + image.tobytes(), digest_size=8).digest()
+            keys[index] = int.from_bytes(digest, "little")
+    return keys
+
+
+def split_by_key(keys: UInt64[np.ndarray, " images"], split: Split) -> Int[np.ndarray, " chosen"]:
+    """Choose the images of one split by their keys, so that it does not matter what else a file holds.
+
+    The lowest sixth of all possible keys is for testing, the next twelfth for validation. Images that are alike fall
+    into the same split, unless there are fewer than three different ones. Each split has one image at least, which
+    moves images in tiny sets only.
+
+    Args:
+        keys: of all images, from `image_keys`.
+        split: which part; `"all"` is every image, in the order of the file.
+
+    Returns:
+        Indices of the chosen images, in the order of their keys.
+
+    Raises:
+        InputError: fewer than three images.
+    """
     if split == "all":
-        return torch.arange(count)
-    if count < 3:
-        raise InputError(f"{path} holds {count} images: training, validation and testing need 3 at least")
-    test, validation = max(1, count // 6), max(1, count // 12)
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
-    sizes = {"test": test, "validation": validation, "train": count - test - validation}
-    return dict(zip(sizes, order.split(list(sizes.values())), strict=True))[split]
+        return np.arange(len(keys))
+    if len(keys) < 3:
+        raise InputError(f"holds {len(keys)} images: training, validation and testing need 3 at least")
+    different = np.unique(keys)
+    if len(different) < 3:
+        # Copies of one or two images: every split gets some.
+        keys = different = np.arange(len(keys), dtype=np.uint64) * np.uint64(2**64 // len(keys))
+    below_sixth, below_quarter = (int((different < np.uint64(2**64 // part)).sum()) for part in (6, 4))
+    test = min(max(1, below_sixth), len(different) - 2)
+    validation = min(max(1, below_quarter - below_sixth), len(different) - test - 1)
+    first, end = {
+        "test": (0, test),
+        "validation": (test, test + validation),
+        "train": (test + validation, len(different)),
+    }[split]
+    order = np.argsort(keys, kind="stable")
+    return order[(keys[order] >= different[first]) & (keys[order] <= different[end - 1])]
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """By what a data file is known again.
+
+    Attributes:
+        images: how many it holds.
+        sha256: of all images and labels as they are stored, in their order.
+    """
+
+    images: int
+    sha256: str
+
+
+def fingerprint(source: str | Path) -> Fingerprint | None:
+    """The fingerprint of a data file; None for `"mnist"`, whose files are checked whenever they are read.
+
+    Raises:
+        InputError: the file is missing or damaged, or holds no images.
+    """
+    if source == "mnist":
+        return None
+    images, labels = read_npz(Path(source))
+    digest = hashlib.sha256()
+    for array in (images, labels):
+        digest.update(f"{array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return Fingerprint(len(images), digest.hexdigest())
+
+
+def keys_of(source: str | Path, split: Split) -> UInt64[np.ndarray, " images"]:
+    """The keys of the images that `load_images` gives, in the same order.
+
+    Args:
+        source: `"mnist"`, or the path of an `.npz` file.
+        split: which part of it.
+
+    Raises:
+        InputError: the file is missing or damaged, or holds no images.
+    """
+    if source == "mnist":
+        return image_keys(_split_mnist(split)[0].numpy())
+    images, _ = read_npz(Path(source))
+    keys = image_keys(images)
+    return keys[_chosen(keys, split, Path(source))]
+
+
+def _chosen(keys: UInt64[np.ndarray, " images"], split: Split, path: Path) -> Int[np.ndarray, " chosen"]:
+    try:
+        return split_by_key(keys, split)
+    except InputError as error:
+        raise InputError(f"{path} {error}") from error
 
 
 def load_mnist(
@@ -112,23 +219,10 @@ def load_npz(path: Path) -> tuple[Float[Tensor, "images height width"], Int[Tens
     Raises:
         InputError: no such file, no `images` [N, H, W] in it, or values that are no pixels.
     """
-    if not path.is_file():
-        raise InputError(f"no data file {path}: give `mnist` or the path of an .npz file")
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in ("images", "labels") if name in arrays}
-    except (ValueError, TypeError, OSError, EOFError, zlib.error, BadZipFile) as error:
-        raise InputError(f"{path} cannot be read as an .npz file: make one by numpy.savez(path, images=...)") from error
-    if "images" not in found or found["images"].ndim != 3 or not found["images"].size:
-        raise InputError(f"{path} needs an array `images` of shape [N, H, W] with one pixel at least")
-    if not all(array.dtype.kind in "buif" for array in found.values()):
-        raise InputError(f"{path} holds no numbers: `images` must be uint8 or float, `labels` int")
-    images = torch.from_numpy(_as_unit_interval(found["images"]))
-    labels = torch.from_numpy(found.get("labels", np.full(len(images), -1)).astype(np.int64))
-    if labels.shape != (len(images),):
-        raise InputError(f"{path}: `labels` has shape {tuple(labels.shape)}, `images` holds {len(images)} images")
+    pixels, labels = read_npz(path)
+    images = torch.from_numpy(_as_unit_interval(pixels))
     check_images(images)
-    return images, labels
+    return images, torch.from_numpy(labels)
 
 
 def load_files(paths: Sequence[Path], *, size: int = 16) -> Float[Tensor, "images {size} {size}"]:
@@ -212,30 +306,3 @@ def _load_file(path: Path) -> Float[Tensor, "height width"]:
 def _as_unit_interval(pixels: np.ndarray) -> np.ndarray:
     scale = 255 if pixels.dtype == np.uint8 else 1
     return pixels.astype(np.float32) / scale
-
-
-@dataclass(frozen=True)
-class Fingerprint:
-    """By what a data file is known again."""
-
-    images: int
-    sha256: str
-
-
-def fingerprint(source: str | Path) -> Fingerprint | None:
-    """The fingerprint of a data file; None for `"mnist"`."""
-    if source == "mnist":
-        return None
-    images, labels = load_npz(Path(source))
-    return Fingerprint(len(images), hashlib.sha256(images.numpy().tobytes() + labels.numpy().tobytes()).hexdigest())
-
-
-def keys_of(source: str | Path, split: Split = "all") -> np.ndarray:
-    """A hash of every image of a split."""
-    if source == "mnist":
-        images = _split_mnist(split)[0]
-    else:
-        images = load_npz(Path(source))[0]
-        images = images[_split_file(len(images), split, Path(source))]
-    hashes = [hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in images.numpy()]
-    return np.array([int.from_bytes(value, "little") for value in hashes], dtype=np.uint64)
