@@ -80,8 +80,13 @@ def rows_from_json(text: str) -> list[NoisyFidelity]:
         InputError: it is none.
     """
     try:
-        return [NoisyFidelity(**{**row, "setting": Setting(**row["setting"])}) for row in json.loads(text)]
-    except (ValueError, TypeError, KeyError) as error:
+        rows = [NoisyFidelity(**{**row, "setting": Setting(**row["setting"])}) for row in json.loads(text)]
+        for row in rows:
+            hash(row)
+            if not (0 <= row.image == int(row.image) and math.isfinite(row.exact) and math.isfinite(row.fidelity)):
+                raise ValueError(f"{row.image}, {row.exact} and {row.fidelity} are no image and fidelities")
+        return rows
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise InputError(f"these are no rows of a noise study ({error}): choose another folder") from error
 
 
