@@ -8,10 +8,8 @@ import pytest
 from jaxtyping import install_import_hook
 
 ROOMS = "ansatz simulation images masking models training metrics classifier baselines evaluation experiments"
-ROOMS += " runs sweeping optimizers devices target shot_statistics shots noise resources drawing circuit_report benchmark peers"
-ROOMS += (
-    " bootstrap classical ceiling comparison comparison_report comparison_figures study study_report tuning parallel"
-)
+ROOMS += " runs sweeping optimizers devices target shots noise resources drawing circuit_report benchmark peers"
+ROOMS += " shot_statistics bootstrap classical ceiling comparison comparison_report comparison_figures study study_report tuning parallel"
 install_import_hook([f"qmae.{room}" for room in ROOMS.split()], "beartype.beartype")
 
 import torch  # noqa: E402

@@ -36,7 +36,7 @@ def to_qiskit(circuit: AutoencoderCircuit, angles: Any, filled: Any, original: A
     Returns:
         A circuit whose qubits are numbered as `circuit.registers`. Its classical bits are, for `swap`, the ancilla's:
         F = P(0) - P(1); for `inverse`, all qubits of the input: F = P(0...0). Behind them come those that herald, in
-        a register `herald`: only runs count in which all of them are 0.
+        a register `herald`: only shots count in which all of them are 0.
 
     Raises:
         InputError: Qiskit is not installed.

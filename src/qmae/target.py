@@ -39,7 +39,7 @@ class Target:
     """
 
     circuit: AutoencoderCircuit
-    device: str | qp.devices.Device = EXACT
+    device: str | qp.devices.Device | qp.devices.LegacyDevice = EXACT
     shots: int | None = None
     options: dict[str, Any] | None = None
     opened: Any = field(init=False, repr=False, compare=False)
