@@ -13,6 +13,7 @@ from pennylane.transforms import decompose
 
 from qmae.circuits import AutoencoderCircuit
 from qmae.errors import InputError
+from qmae.installation import install_hint
 from qmae.settings import ExportFormat
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def import_qiskit() -> Any:
     try:
         import qiskit
     except ImportError as error:
-        raise InputError("this needs Qiskit: pip install 'qmae[qiskit]'") from error
+        raise InputError(f"this needs Qiskit: {install_hint('qiskit')}") from error
     return qiskit
 
 
