@@ -24,7 +24,7 @@ class Model(ABC):
     """
 
     def fidelity(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        """Fidelity of every output with its original (Eq. 8), given that the run is kept.
+        """Fidelity of every output with its original (Eq. 8), given that the shot is kept.
 
         Args:
             images: the original images, in [0, 1]; what `masks` hide is for comparison only.
@@ -42,7 +42,7 @@ class Model(ABC):
         return self._fidelity(images, masks)
 
     def probabilities(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
-        """Probability of every pixel's basis state in the output, diag rho (Eq. 6), given that the run is kept.
+        """Probability of every pixel's basis state in the output, diag rho (Eq. 6), given that the shot is kept.
 
         Args:
             images: masked or original images, in [0, 1]; what `masks` hide is not used.
@@ -57,7 +57,7 @@ class Model(ABC):
         return self._probabilities(self._visible(images, masks), masks)
 
     def success_probability(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        """Share of the runs that are kept, 1 where none is discarded.
+        """Share of the shots that are kept, 1 where none is discarded.
 
         Raises:
             InputError: as `probabilities`.

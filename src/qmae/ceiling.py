@@ -55,20 +55,28 @@ class FreeConfig:
             raise InputError(f"{count} parameters are more than {MAX_PARAMETERS}, 1 GiB: take smaller images")
 
     @property
-    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of `tokens` and of the free `matrices`; computed without making any."""
+    def heralded(self) -> bool:
+        """Whether runs are discarded."""
+        return "heralded" in self.design
+
+    @property
+    def matrix_shape(self) -> tuple[int, int, int]:
+        """Shape of the free matrices."""
         dim, positions = self.patch.image_size**2, self.patch.positions
-        count, side = {
-            "tied": (1, dim),
-            "tied-tokens": (1, dim),
-            "free": (2, dim),
-            "channel": (1, self.kraus * dim),
-            "unitary-per-position": (positions, dim),
-            "heralded": (1, dim),
-            "heralded-per-position": (positions, dim),
-        }[self.design]
-        tokens = 1 if self.design == "tied" else positions
-        return {"tokens": (tokens, *self.patch.shape), "matrices": (count, side, side)}
+        count = {"free": 2, "unitary-per-position": positions, "heralded-per-position": positions}.get(self.design, 1)
+        side = self.kraus * dim if self.design == "channel" else dim
+        return count, side, side
+
+    @property
+    def token_shape(self) -> tuple[int, int, int]:
+        """Shape of the tokens: one, or one for every position."""
+        return 1 if self.design == "tied" else self.patch.positions, *self.patch.shape
+
+    @property
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every parameter by its name, as it stands in a file of weights; computed without making any."""
+        matrices = "matrices" if self.heralded else "parametrizations.matrices.original"
+        return {"tokens": self.token_shape, matrices: self.matrix_shape}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> FreeConfig:
@@ -120,9 +128,8 @@ class FreeModel(Model, nn.Module):
         if not isinstance(config, FreeConfig):
             raise InputError(f"config {shown(config)} is no FreeConfig: give one")
         self.config = config
-        shapes = config.parameter_shapes
-        self.tokens = nn.Parameter(torch.zeros(shapes["tokens"]))
-        noise = 0.01 * torch.randn(shapes["matrices"], generator=generator)
+        self.tokens = nn.Parameter(torch.zeros(config.token_shape))
+        noise = 0.01 * torch.randn(config.matrix_shape, generator=generator)
         if self.heralded:
             self.matrices = nn.Parameter(torch.eye(noise.shape[-1]) + noise)
         else:
@@ -137,7 +144,7 @@ class FreeModel(Model, nn.Module):
     @property
     def heralded(self) -> bool:
         """Whether runs are discarded."""
-        return "heralded" in self.config.design
+        return self.config.heralded
 
     def maps(self) -> Float[Tensor, "maps kraus dim dim"]:
         """The Kraus operators, for all positions at once or for each."""

@@ -46,10 +46,10 @@ class ClassicalConfig:
 
     @property
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of every parameter by its name, as it stands in a file of weights; computed without making any."""
+        """The shape of every parameter by its name, as it stands in a file of weights; none takes up memory."""
         with torch.device("meta"):
             network = NETWORKS[self.network](self.patch.image_size)
-        return {f"network.{name}": tuple(parameter.shape) for name, parameter in network.named_parameters()}
+        return {f"network.{name}": tuple(value.shape) for name, value in network.state_dict().items()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ClassicalConfig:
