@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import count, islice
 from typing import Any
 
+import numpy as np
 import pennylane as qp
 import torch
 from pennylane.measurements import ExpectationMP, ProbabilityMP
@@ -405,14 +406,15 @@ class AutoencoderCircuit:
             filled: amplitudes [2^n] of the image with the token in the hole, of norm 1.
             original: amplitudes [2^n] of the unmasked image, of norm 1.
 
-        Any of the three may have a batch dimension before it, those that have one of the same size.
+        Any of the three may have a batch dimension before it, those that have one of the same size, where nothing is
+        post-selected and where the device prepares the states itself.
 
         Returns:
             The measurement whose expectation value is the fidelity F (Eq. 8).
 
         Raises:
             InputError: angles or amplitudes of another shape, that are not finite, or amplitudes that are not real or
-                not of norm 1.
+                not of norm 1; or a batch where post-selection takes none.
         """
         self.prepare_and_run(angles, filled, original)
         return self.measure_fidelity()
@@ -484,10 +486,15 @@ class AutoencoderCircuit:
         for name, (values, shape) in wanted.items():
             found = _shape_of(values, name)
             if found[len(found) - len(shape) :] != shape or len(found) > len(shape) + 1 or not all(found):
-                raise InputError(f"{name} have shape {found}: this circuit takes {shape}, or a batch [N, *{shape}]")
+                sizes = ", ".join(map(str, shape))
+                raise InputError(
+                    f"{name} of shape {list(found)}: this circuit takes [{sizes}], or a batch [N, {sizes}]"
+                )
             if _any(values != values) or _any(qp.math.abs(values) == np.inf):
                 raise InputError(f"{name} hold NaN or infinity: give finite numbers")
             batches |= set(found[: -len(shape)])
+        if batches and self.bottleneck == "herald":
+            raise InputError("PennyLane does not post-select in batches: give the angles and amplitudes of one circuit")
         if len(batches) > 1:
             raise InputError(f"batches of {' and '.join(map(str, sorted(batches)))} do not go together: give one size")
         for name, state in states.items():
