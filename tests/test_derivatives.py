@@ -88,7 +88,9 @@ def test_third_derivatives_are_slopes_of_the_second(kind):
 
     def curvature(angles, *, create_graph=False):
         angles = angles if create_graph else angles.detach().requires_grad_()
-        slope = (torch.autograd.grad(loss(kind, ansatz, angles, *states), angles, create_graph=True)[0] * direction).sum()
+        slope = (
+            torch.autograd.grad(loss(kind, ansatz, angles, *states), angles, create_graph=True)[0] * direction
+        ).sum()
         return (torch.autograd.grad(slope, angles, create_graph=create_graph)[0] * direction).sum()
 
     leaf = angles.clone().requires_grad_()

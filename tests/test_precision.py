@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from qmae import MaskedAutoencoder, PatchMask
+from qmae.ansatz import BLOCKS, Ansatz
 from qmae.baselines import MeanPatch, NearestNeighbours, Nothing, Original, Ridge, TokenPatch
 from qmae.ceiling import FreeConfig, FreeModel
 from qmae.classical import ClassicalConfig, ClassicalModel
@@ -16,7 +17,6 @@ from qmae.simulation import DenseEncoder, StateVectorEncoder, block_unitaries
 from qmae.simulation.sweeps import angles_of, matrices, sweep
 from qmae.sweeping import Sweeps
 from samples import random_angles, random_states, tied
-from qmae.ansatz import Ansatz, BLOCKS
 
 PATCH = PatchMask(8, 0.25)
 

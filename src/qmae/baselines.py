@@ -5,39 +5,56 @@ They have the interface of `MaskedAutoencoder`: `fidelity` and `probabilities` o
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
+from numbers import Real
+from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
+from qmae.base import Model
+from qmae.checks import PRECISIONS, brightest_of, check_batch, check_lit, check_pixels, check_tensor, check_visible
+from qmae.errors import InputError
+from qmae.images import check_size
 from qmae.masking import Masks, PatchMask, hide
-from qmae.models import embed_references
+from qmae.models import embed_originals, in_batches
 from qmae.simulation import embed
-from qmae.simulation.precision import exact
+from qmae.simulation.precision import without_autocast
+from qmae.values import shown, whole
+
+AT_ONCE = 2**23
+"""Numbers of an intermediate result that are held at a time: 32 MiB of single precision."""
 
 
-class Yardstick(ABC):
+class Yardstick(Model):
     """Images of unit norm, compared and read out as if they were the output states of a model."""
 
     name: str
     parameter_count: int = 0
+    size: int | None = None
+    """Pixels a side of the images that it is for; None for any."""
+
+    def fitted(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        """The images in single precision or better; see `Model.fitted`."""
+        return check_batch(images, masks, size=self.size)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What sets it apart from others of its name."""
+        return {}
 
     @abstractmethod
     def states(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch dim"]:
         """Return one amplitude-embedded image per image."""
 
-    def fidelity(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        """Squared overlap with the unit-norm original."""
-        states = self.states(images, masks)
-        return (states * embed_references(images.to(states.dtype))).sum(1) ** 2
+    def _fidelity(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
+        return (self.states(images, masks) * embed_originals(self.fitted(images, masks))).sum(1) ** 2
 
-    def success_probability(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        """Share of the runs that are kept: there are none to discard."""
-        return images.new_ones(len(images))
-
-    def probabilities(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
-        """Squares of the amplitudes."""
+    def _probabilities(
+        self, images: Float[Tensor, "batch size size"], masks: Masks
+    ) -> Float[Tensor, "batch size size"]:
         return (self.states(images, masks) ** 2).view_as(images)
 
 
@@ -48,7 +65,15 @@ class Original(Yardstick):
 
     def states(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch dim"]:
         """Return the originals."""
-        return embed_references(images)
+        images = self.fitted(images, masks)
+        check_pixels(images)
+        return embed_originals(images)
+
+    def _visible(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        # It looks through the masks.
+        images = super()._visible(images, masks)
+        check_pixels(images)
+        return images
 
 
 class Baseline(Yardstick):
@@ -60,17 +85,27 @@ class Baseline(Yardstick):
 
     def states(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch dim"]:
         """Return the filled images, embedded."""
-        return embed(self.fill(hide(images, masks), masks).flatten(1))
+        return embed(self.fill(self.visible(images, masks), masks).flatten(1))
+
+    def visible(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        """All that it may see of images: the hidden pixels set to 0.
+
+        Raises:
+            InputError: images or masks that do not fit, or visible values that are no pixels.
+        """
+        images = self.fitted(images, masks)
+        check_visible(images, masks)
+        return hide(images, masks)
 
 
 class Nothing(Baseline):
-    """Leave the hole black. On a grid its mean fidelity is exactly 1 - mask ratio."""
+    """Leave the hole black, *black fill* in tables. On a grid its mean fidelity is exactly 1 - mask ratio."""
 
     name = "nothing"
 
     def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """Return the visible pixels as they are."""
-        return visible
+        return self.visible(visible, masks)
 
 
 class MeanPatch(Baseline):
@@ -78,16 +113,20 @@ class MeanPatch(Baseline):
 
     Args:
         images: the training images.
+
+    Raises:
+        InputError: there are none, or they are no pixels.
     """
 
     name = "mean"
 
     def __init__(self, images: Float[Tensor, "images size size"]) -> None:
-        self.mean = images.mean(0)
-        self.parameter_count = self.mean.numel()
+        self.mean = training_images(images).mean(0)
+        self.size, self.parameter_count = len(self.mean), self.mean.numel()
 
     def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """Put the mean image's pixels into the hole."""
+        visible = self.visible(visible, masks)
         return torch.where(masks.hidden, self.mean.to(visible), visible)
 
 
@@ -100,34 +139,47 @@ class TokenPatch(Baseline):
     Args:
         images: the training images.
         iterations: of L-BFGS at the most.
+
+    Raises:
+        InputError: there are no images, they are no pixels, or one is all black; or no iterations.
     """
 
     name = "token"
 
     def __init__(self, images: Float[Tensor, "images size size"], iterations: int = 30) -> None:
-        self.images, self.iterations = images, iterations
-        self.parameter_count = images[0].numel()
+        self.images, self.iterations = training_images(images), whole(iterations, "number of iterations", 1)
+        check_lit(self.images)
+        self.size, self.parameter_count = self.images.shape[-1], self.images[0].numel()
         self.tokens: dict[PatchMask, Float[Tensor, "size size"]] = {}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Iterations of its fit."""
+        return {"iterations": self.iterations}
 
     def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """Put the pixels of the patch into the hole."""
+        visible = self.visible(visible, masks)
         if masks.patch not in self.tokens:
             self.tokens[masks.patch] = self._fit(masks.patch)
         return torch.where(masks.hidden, self.tokens[masks.patch].to(visible), visible)
 
     @torch.enable_grad()
     def _fit(self, patch: PatchMask) -> Float[Tensor, "size size"]:
-        masks = patch.sample(len(self.images), generator=torch.Generator().manual_seed(0))
-        visible, originals = hide(self.images, masks), embed_references(self.images)
+        all_masks = patch.sample(len(self.images), generator=torch.Generator().manual_seed(0))
         token = self.images.mean(0).requires_grad_()
         optimizer = torch.optim.LBFGS([token], max_iter=self.iterations, line_search_fn="strong_wolfe")
 
         def loss() -> Float[Tensor, ""]:
             optimizer.zero_grad()
-            filled = torch.where(masks.hidden, token, visible).flatten(1)
-            value = 1 - ((embed(filled) * originals).sum(1) ** 2).mean()
-            value.backward()
-            return value
+            total = token.new_zeros(())
+            for images, masks in in_batches(self.images, all_masks):
+                filled = torch.where(masks.hidden, token, images).flatten(1)
+                lost = 1 - (embed(filled) * embed_originals(images)).sum(1) ** 2
+                part = lost.sum() / len(self.images)
+                part.backward()
+                total += part.detach()
+            return total
 
         optimizer.step(loss)  # pyright: ignore[reportArgumentType] it returns a tensor, as torch documents
         return token.detach()
@@ -144,18 +196,34 @@ class Ridge(Baseline):
         images: the training images.
         penalty: added to the variance of every visible pixel, in units of squared pixel values: the weight of
             scikit-learn's `Ridge` over the number of images.
+
+    Raises:
+        InputError: there are no images, they are no pixels, or the penalty is not positive or too small to help.
     """
 
     name = "ridge"
 
     def __init__(self, images: Float[Tensor, "images size size"], penalty: float = 1e-4) -> None:
-        pixels = images.flatten(1).double()
-        self.mean, self.covariance = pixels.mean(0), torch.cov(pixels.T, correction=0)
+        if not isinstance(penalty, Real) or not 0 < penalty < float("inf"):
+            raise InputError(f"a penalty of {shown(penalty)} leaves the regression undetermined: choose a positive one")
+        images = training_images(images)
+        self.size, pixels = images.shape[-1], images.flatten(1)
+        self.mean = pixels.mean(0, dtype=torch.double)
+        self.covariance = torch.zeros(len(self.mean), len(self.mean), dtype=torch.double)
+        for part in pixels.split(max(1, AT_ONCE // len(self.mean))):
+            centred = part.double() - self.mean
+            self.covariance.addmm_(centred.T, centred, alpha=1 / len(pixels))
         self.penalty = penalty
-        self.parameter_count = self.mean.numel() + pixels.shape[1] * (pixels.shape[1] + 1) // 2
+        self.parameter_count = len(self.mean) * (len(self.mean) + 3) // 2
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its penalty."""
+        return {"penalty": self.penalty}
 
     def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """Solve once for every mask that occurs."""
+        visible = self.visible(visible, masks)
         pixels, hidden = visible.flatten(1).cpu(), masks.hidden.flatten(1).cpu()
         filled = pixels.clone()
         kinds, kind = hidden.unique(dim=0, return_inverse=True)
@@ -169,7 +237,12 @@ class Ridge(Baseline):
     def _weights(self, hole: Bool[Tensor, " pixels"]) -> Float[Tensor, "visible hidden"]:
         of_visible = self.covariance[~hole][:, ~hole]
         of_visible.diagonal().add_(self.penalty)
-        return torch.cholesky_solve(self.covariance[~hole][:, hole], torch.linalg.cholesky(of_visible))
+        try:
+            return torch.cholesky_solve(self.covariance[~hole][:, hole], torch.linalg.cholesky(of_visible))
+        except torch.linalg.LinAlgError as error:
+            raise InputError(
+                f"a penalty of {self.penalty} leaves the regression undetermined: choose a larger one"
+            ) from error
 
 
 class NearestNeighbours(Baseline):
@@ -177,21 +250,69 @@ class NearestNeighbours(Baseline):
 
     Args:
         images: the training images.
-        neighbours: how many.
+        neighbours: how many; all images, where there are fewer.
+
+    Raises:
+        InputError: there are no images, they are no pixels, or less than one neighbour is asked for.
     """
 
     name = "knn"
 
     def __init__(self, images: Float[Tensor, "images size size"], neighbours: int = 5) -> None:
-        self.images, self.neighbours = images.flatten(1), neighbours
-        self.parameter_count = images.numel()
+        neighbours = whole(neighbours, "number of neighbours", 1)
+        images = training_images(images)
+        self.images, self.neighbours = images.flatten(1), min(neighbours, len(images))
+        self.size, self.parameter_count = images.shape[-1], images.numel()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How many neighbours."""
+        return {"neighbours": self.neighbours}
 
     def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """Look at every training image, through the same hole."""
-        pixels, hidden = visible.flatten(1), masks.hidden.flatten(1)
-        # The visible pixels' own norm is the same for all candidates.
-        candidates = self.images.to(visible)
-        known, every = exact(pixels), exact(candidates)
-        distance = (~hidden).to(known) @ every.T**2 - 2 * known @ every.T
-        nearest = distance.topk(self.neighbours, dim=1, largest=False).indices
-        return torch.where(hidden, candidates[nearest].mean(1), pixels).view_as(visible)
+        visible = self.visible(visible, masks)
+        candidates = max(1, AT_ONCE // self.images.shape[1])
+        rows = max(1, AT_ONCE // max(min(candidates, len(self.images)), self.neighbours))
+        parts = (part.flatten(1).split(rows) for part in (visible, masks.hidden))
+        filled = []
+        for pixels, hidden in zip(*parts, strict=True):
+            nearest = self._nearest(pixels, ~hidden, candidates).to(self.images.device)
+            means = embedding_bag(nearest, self.images, mode="mean")
+            filled.append(torch.where(hidden, means.to(pixels), pixels))
+        return torch.cat(filled).view_as(visible)
+
+    @without_autocast()
+    def _nearest(
+        self, pixels: Float[Tensor, "batch pixels"], seen: Bool[Tensor, "batch pixels"], at_once: int
+    ) -> Int[Tensor, "batch neighbours"]:
+        """Which training images are closest: the best of so many at once, and of these the best."""
+        distances, indices = pixels.new_empty(len(pixels), 0), seen.new_empty(len(pixels), 0, dtype=torch.long)
+        first = 0
+        for part in self.images.split(at_once):
+            images = part.to(pixels)
+            # The visible pixels' own norm is the same for all candidates.
+            distance = torch.addmm(seen.to(pixels) @ images.T**2, pixels, images.T, alpha=-2)
+            closest = distance.topk(min(self.neighbours, len(part)), dim=1, largest=False)
+            distances = torch.cat([distances, closest.values], 1)
+            indices = torch.cat([indices, closest.indices + first], 1)
+            distances, order = distances.topk(min(self.neighbours, distances.shape[1]), dim=1, largest=False)
+            indices = indices.gather(1, order)
+            first += len(part)
+        return indices
+
+
+def training_images(images: Float[Tensor, "images size size"]) -> Float[Tensor, "images size size"]:
+    """Images that a baseline can be made of, without their graph of gradients.
+
+    Raises:
+        InputError: there are none, they are not square of a size that masks have, or no pixels or far too dark.
+    """
+    check_tensor(images, what="training images")
+    height, width = images.shape[1:]
+    if height != width:
+        raise InputError(f"training images have {height} x {width} pixels: give square ones")
+    check_size(width)
+    images = images.detach() if images.dtype in PRECISIONS else images.detach().float()
+    check_pixels(images, at_least=brightest_of(width), what="training images")
+    return images

@@ -14,6 +14,7 @@ from qmae.errors import InputError
 from qmae.masking import Masks
 from qmae.models import MaskedAutoencoder
 from qmae.settings import TrainingConfig
+from qmae.simulation.precision import without_autocast
 from qmae.sweeping import Sweeps
 
 Trainable = MaskedAutoencoder | ClassicalModel | FreeModel
@@ -41,11 +42,12 @@ class Adam:
         """Of the next step."""
         return float(self.schedule.get_last_lr()[0])
 
+    @without_autocast()
     def step(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
         """One step; returns the losses 1 - F before it."""
-        losses = objective = self.model(images, masks)
+        losses = objective = 1 - self.model._fidelity(images, masks)
         if self.success_weight:
-            objective = losses + self.success_weight * (1 - self.model.success_probability(images, masks))
+            objective = losses + self.success_weight * (1 - self.model._success_probability(images, masks))
         self.adam.zero_grad()
         objective.mean().backward()
         self.adam.step()

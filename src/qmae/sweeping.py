@@ -12,10 +12,11 @@ from torch import Tensor
 from qmae.ansatz import Ansatz
 from qmae.errors import InputError
 from qmae.masking import Masks
-from qmae.models import MaskedAutoencoder, embed_references
+from qmae.models import MaskedAutoencoder, embed_originals
 from qmae.simulation import Autoencoder, DenseEncoder, block_unitaries, embed
 from qmae.simulation.blocks import collect
 from qmae.simulation.encoders import split_trash
+from qmae.simulation.precision import without_autocast
 from qmae.simulation.sweeps import angles_of, matrices, polar, sweep
 
 MOMENTUM, LATER_MOMENTUM, RAMP = 0.8, 0.88, 20
@@ -60,6 +61,7 @@ class Sweeps:
         self.last = self.blocks.clone()
         self.sweeps = 0
 
+    @without_autocast()
     def step(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
         """One sweep over every circuit, and one step of the token.
 
@@ -104,7 +106,7 @@ class Sweeps:
         config, own = self.model.config, slice(start, start + len(ansatz.pairs))
         blocks = self._extrapolated(own).unflatten(1, (ansatz.layers, -1))
         free = matrices(blocks, ansatz).requires_grad_()
-        states, references = embed(self.model.fill(images, masks).flatten(1)), embed_references(images)
+        states, references = embed(self.model.fill(images, masks).flatten(1)), embed_originals(images)
         fidelity, success = images.new_zeros(len(images)), images.new_zeros(len(images))
         damping = torch.zeros_like(free)
         for circuit, rows in enumerate(self._rows(masks)):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import torch
@@ -46,10 +47,14 @@ def check_parameters(module: nn.Module) -> None:
         exact(parameter)
 
 
-def without_autocast(device: torch.device) -> AbstractContextManager[None]:
-    """A context in which autocast is off, where a device has it: for what is not made of `exact` tensors."""
-    kind = device.type
-    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
+@contextmanager
+def without_autocast() -> Iterator[None]:
+    """Nothing is computed in half precision inside: for what no gradient is taken of later, in another context."""
+    accelerator = torch.accelerator.current_accelerator()
+    with ExitStack() as stack:
+        for kind in {"cpu", accelerator.type if accelerator else "cpu"}:
+            stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
 
 
 def as_precise_as(tensor: Inexact[Tensor, "*shape"], parameter: Float[Tensor, "*any"]) -> Inexact[Tensor, "*shape"]:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from qmae.ansatz import Ansatz
 from qmae.simulation.fusion import deal, embedded_entries
-from qmae.simulation.precision import constant, exact
+from qmae.simulation.precision import constant, without_autocast
 
 
 # Compared by identity, as its arrays cannot be.
@@ -72,6 +72,7 @@ def polar(environment: Float[Tensor, "*batch dim dim"]) -> Float[Tensor, "*batch
     return torch.cat([right[..., :-1, :], sign * right[..., -1:, :]], -2).mT @ left.mT
 
 
+@without_autocast()
 def sweep(
     blocks: Float[Tensor, "circuits layers pairs 4 4"], ansatz: Ansatz, gradient: Float[Tensor, "circuits dim dim"]
 ) -> Float[Tensor, "circuits layers pairs 4 4"]:
@@ -85,8 +86,7 @@ def sweep(
     Returns:
         The new blocks; tr(gradient^T V) is no less than before.
     """
-    precision, (sites, levels) = blocks.dtype, sites_of(ansatz)
-    blocks, gradient = exact(blocks).clone(), exact(gradient)
+    blocks, (sites, levels) = blocks.clone(), sites_of(ansatz)
     circuit = [(blocks[:, layer], site) for layer in range(ansatz.layers) for site in sites]
     unitaries = [site.fuse(of_layer) for of_layer, site in circuit]
     # What is left of tr(...) when a site is taken out: all before it, gradient^T, all behind it.
@@ -98,13 +98,13 @@ def sweep(
         if index + 1 < len(circuit):
             matrix = _before(matrix, unitary, site, levels)
             matrix = _behind(matrix, unitaries[index + 1].mT, circuit[index + 1][1], levels)
-    return blocks.to(precision)
+    return blocks
 
 
+@without_autocast()
 def matrices(blocks: Float[Tensor, "circuits layers pairs 4 4"], ansatz: Ansatz) -> Float[Tensor, "circuits dim dim"]:
     """V of every circuit, its index <out| |in>."""
     sites, levels = sites_of(ansatz)
-    blocks = exact(blocks)
     product = torch.eye(2**ansatz.qubits, dtype=blocks.dtype, device=blocks.device).expand(len(blocks), -1, -1)
     for layer in range(ansatz.layers):
         for site in sites:
@@ -131,6 +131,7 @@ def sites_of(ansatz: Ansatz) -> tuple[tuple[Site, ...], tuple[int, ...]]:
     return tuple(sites), (2**size,) * (ansatz.qubits // size)
 
 
+@without_autocast()
 def angles_of(blocks: Float[Tensor, "blocks 4 4"]) -> Float[Tensor, "blocks 6"]:
     """The angles of real blocks; `block_unitaries` is the inverse.
 
@@ -138,7 +139,6 @@ def angles_of(blocks: Float[Tensor, "blocks 4 4"]) -> Float[Tensor, "blocks 6"]:
     rotations about YX and ZY: so YI and ZY turn one of the two, and IY and YX the other, and the block is two Euler
     decompositions side by side.
     """
-    blocks = exact(blocks)
     left, right = constant(_factors(), device=blocks.device, dtype=blocks.dtype)
     products = torch.einsum("aij,bjk,nik->nab", left, right, blocks) / 4  # of rank 1: a quaternion times a quaternion
     first, size, second = torch.linalg.svd(products)
