@@ -49,6 +49,7 @@ class Sweeps:
         InputError: another model.
     """
 
+    @without_autocast()
     def __init__(self, model: MaskedAutoencoder, *, learning_rate: float, success_weight: float = 0.0) -> None:
         config = model.config
         if config.block != "so4" or config.decoder == "adjoint" or config.conditioning == "offsets":
