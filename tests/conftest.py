@@ -9,9 +9,7 @@ from jaxtyping import install_import_hook
 
 ROOMS = "ansatz simulation images image_files splits masking models training metrics classifier baselines evaluation experiments"
 ROOMS += " runs sweeping optimizers devices shots noise resources drawing circuit_report benchmark peers"
-ROOMS += (
-    " bootstrap classical ceiling checkpoints weights comparison comparison_report comparison_figures study study_report tuning parallel"
-)
+ROOMS += " bootstrap classical ceiling checkpoints weights comparison comparison_report comparison_figures study study_report tuning parallel"
 install_import_hook([f"qmae.{room}" for room in ROOMS.split()], "beartype.beartype")
 
 import torch  # noqa: E402

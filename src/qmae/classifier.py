@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 from torchvision.models.resnet import BasicBlock, ResNet
 
+from qmae.checks import check_pixels
 from qmae.errors import InputError
 from qmae.files import read_bytes, refused
 from qmae.image_files import CLASSES
@@ -31,6 +32,10 @@ _PACKAGED_SIZE = 16
 
 LARGEST_FILE = 2**28
 """Bytes of a file of weights at the most: a ResNet18 of `CLASSES` outputs in float32 takes 112 MB."""
+
+
+LARGEST_RATE = 1_000
+"""Learning rates above diverge in any case, and overflow in the optimizer."""
 
 
 class Classifier(ResNet):
@@ -129,6 +134,10 @@ def train_classifier(
     Raises:
         InputError: an image has no label, or a set holds too few images or labels; or the training diverges.
     """
+    if epochs < 1 or not 0 < learning_rate <= LARGEST_RATE:
+        raise InputError(
+            f"{epochs} epochs at the learning rate {learning_rate:g}: give 1 or more, at 0 to {LARGEST_RATE}"
+        )
     _check_examples(train, validation, batch_size)
     classes = int(max(train[1].max(), validation[1].max())) + 1
     images, labels = scale_to_maximum(train[0])[:, None].to(device), train[1].to(device)
@@ -175,6 +184,10 @@ def _check_examples(
         raise InputError(f"{counts}: training a classifier needs 2 and 1 at least")
     if batch_size < 2:
         raise InputError(f"batches of {batch_size} have no variance to normalize by: choose 2 or more images a batch")
+    for images, labels in (train, validation):
+        check_pixels(images)
+        if len(labels) != len(images):
+            raise InputError(f"{len(images)} images and {len(labels)} labels: give one for each")
     labels = torch.cat([train[1], validation[1]])
     if labels.min() < 0:
         raise InputError(
