@@ -49,6 +49,7 @@ class Run:
         data: what it is trained on, as `load_images` takes it; a path is made absolute. MNIST where it is not known.
         fingerprint: of the data when it was trained, which tells later whether they changed; None for MNIST, in folders
             of versions that kept none, and before the training.
+        skip_black: leave out images of the data that are all black instead of refusing them.
 
     Raises:
         InputError: the data's path is none.
@@ -59,6 +60,7 @@ class Run:
     training: TrainingConfig | None
     data: str = "mnist"
     fingerprint: Fingerprint | None = None
+    skip_black: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", Path(self.folder))
@@ -89,6 +91,7 @@ class Run:
                 None if training is None else TrainingConfig(**training),
                 data,
                 None if known is None else Fingerprint(**known),
+                content.get("skip_black", False) is True,
             )
         except TypeError as error:
             raise InputError(f"{folder} is of another version of qmae ({error}): train it anew by this one") from error
@@ -152,7 +155,10 @@ class Run:
         if self.finished and not (self.folder / CHECKPOINT).exists():
             return self.load()
         size = self.model.patch.image_size
-        images, validation = (load_images(self.data, split=s, size=size)[0] for s in ("train", "validation"))
+        images, validation = (
+            load_images(self.data, split=split, size=size, skip_black=self.skip_black)[0]
+            for split in ("train", "validation")
+        )
         with locked(self.folder):
             # Another process may have been here meanwhile.
             self.check_settings()
@@ -178,8 +184,9 @@ class Run:
         assert self.training is not None
         about = {"model": asdict(self.model), "training": asdict(self.training), "data": self.data}
         if known := fingerprint(self.data):
-            keys = np.concatenate([keys_of(self.data, part) for part in ("train", "validation")])
-            about |= {"fingerprint": asdict(known), "trained_on": _packed(keys)}
+            given = {"size": self.model.patch.image_size, "skip_black": self.skip_black}
+            keys = np.concatenate([keys_of(self.data, part, **given) for part in ("train", "validation")])
+            about |= {"fingerprint": asdict(known), "skip_black": self.skip_black, "trained_on": _packed(keys)}
         return about
 
     def _write_config(self, content: dict[str, Any]) -> None:
@@ -251,7 +258,7 @@ class Run:
         return self.fingerprint is not None and self.fingerprint == fingerprint(source)
 
     def unseen(self, source: str, split: Split = "all") -> Bool[np.ndarray, " images"]:
-        """Which images of another data set were not trained on, nor chosen by.
+        """Which images of another data set, but for black ones, were not trained on, nor chosen by.
 
         A model that says nothing of its training is taken to have seen none.
 
@@ -262,7 +269,7 @@ class Run:
         Raises:
             InputError: it is not known any more what was trained on; or the other data cannot be read.
         """
-        keys = keys_of(source, split)
+        keys = keys_of(source, split, size=self.model.patch.image_size, skip_black=True)
         return ~np.isin(keys, self._trained_on()) if self.training else np.ones(len(keys), bool)
 
     def _trained_on(self) -> UInt64[np.ndarray, " keys"]:
