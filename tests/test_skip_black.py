@@ -57,7 +57,7 @@ def test_a_run_without_black_images_is_that_without_them_in_the_file(data, tmp_p
     clean = Run(tmp_path / "b", *settings, str(tmp_path / "clean.npz"))
     for run in (skipping, clean):
         run.train()
-    assert skipping.history().column("fidelity") == clean.history().column("fidelity")
+    assert skipping.history().column("loss_mean") == clean.history().column("loss_mean")
     assert Run.open(tmp_path / "a").skip_black
     assert not Run.open(tmp_path / "b").skip_black
     assert len(skipping.unseen(str(data))) == 116
