@@ -18,6 +18,7 @@ from pennylane.operation import Operation
 from pennylane.wires import Wires, WiresLike
 
 from qmae.ansatz import BLOCKS, Ansatz, check_trash_wires
+from qmae.checks import has_values
 from qmae.config import ModelConfig
 from qmae.errors import InputError
 from qmae.settings import Block, Bottleneck, Decoder, Overlap, Reset
@@ -55,11 +56,11 @@ class RealAmplitudeEmbedding(qp.StatePrep):
     """
 
     def __init__(self, state: Any, wires: WiresLike, id: str | None = None, **options: Any) -> None:
-        wrapped = _is_wrapped(state)
-        hidden = wrapped or qp.math.is_abstract(state)
-        if _any(qp.math.imag(state) != 0) or (hidden and "complex" in qp.math.get_dtype_name(state)):
+        unknown = not _has_values(state) and "complex" in qp.math.get_dtype_name(state)
+        if unknown or _any(qp.math.imag(state) != 0):
             raise ValueError("RealAmplitudeEmbedding prepares real amplitudes only: use qp.StatePrep for complex ones")
         # PennyLane's own check reads the values as NumPy's, which torch.func does not give.
+        wrapped = _is_wrapped(state)
         if wrapped and _any(~((qp.math.linalg.norm(state, axis=-1) - 1).abs() <= 1e-5)):
             raise ValueError("The state must be a vector of norm 1.0")
         super().__init__(state, wires, id=id, **{"validate_norm": not wrapped, **options})
@@ -92,14 +93,11 @@ class RealAmplitudeEmbedding(qp.StatePrep):
 
 def _any(condition: Any) -> bool:
     """Whether a condition is true of any value; False where the values are not known, as while JAX traces."""
-    if qp.math.is_abstract(condition):
-        return False
-    try:
-        return bool(qp.math.any(condition))
-    except RuntimeError:
-        if _is_wrapped(condition):  # torch.func.vmap hides what it goes over
-            return False
-        raise
+    return _has_values(condition) and bool(qp.math.any(condition))
+
+
+def _has_values(tensor: Any) -> bool:
+    return has_values(tensor) if isinstance(tensor, torch.Tensor) else not qp.math.is_abstract(tensor)
 
 
 def _is_wrapped(tensor: Any) -> bool:

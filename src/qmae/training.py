@@ -7,20 +7,20 @@ import io
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from pickle import UnpicklingError
+from typing import Any
 
 import torch
 from jaxtyping import Float
-from safetensors.torch import save
 from torch import Tensor
 
-from qmae.errors import InputError
-from qmae.files import write_atomically
+from qmae.checkpoints import describe, intact, load_checkpoint, save_checkpoint
+from qmae.files import make_folder, refused, remove, write_atomically
 from qmae.masking import Masks
 from qmae.models import WEIGHTS, embed_references, in_batches
 from qmae.optimizers import Trainable, build_optimizer
 from qmae.progress import Progress, silent
 from qmae.settings import TrainingConfig
+from qmae.weights import save_tensors
 
 COLUMNS = (
     *("step", "epoch", "loss_mean", "loss_p05", "loss_p95"),
@@ -60,10 +60,39 @@ class History:
         Raises:
             ValueError: the text is something else, or holds no step.
         """
-        header, *rows = csv.reader(io.StringIO(text))
+        try:
+            header, *rows = csv.reader(io.StringIO(text))
+        except csv.Error as error:
+            raise ValueError(f"no CSV: {error}") from error
         if tuple(header) != COLUMNS or not rows or any(len(row) != len(COLUMNS) for row in rows):
             raise ValueError("no history of a training")
-        return cls([[float(value or "nan") for value in row] for row in rows])
+        if not text.endswith("\n"):
+            raise ValueError("it is cut short")
+        return cls.of([[float(value or "nan") for value in row] for row in rows])
+
+    @classmethod
+    def of(cls, rows: list[list[float]]) -> History:
+        """Make one of its rows.
+
+        Raises:
+            ValueError: they are not of one training: steps are missing, or epochs have different numbers of them.
+        """
+        history = cls(rows)
+        wanted = [[step + 1, step // history.steps_per_epoch + 1] for step in range(len(rows))]
+        if [row[:2] for row in rows] != wanted or any(len(row) != len(COLUMNS) for row in rows):
+            raise ValueError("its steps are not those of a training")
+        return history
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of the first epoch, which are those of every epoch once it is finished."""
+        return max(1, sum(row[1] == 1 for row in self.rows))
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs are finished: the last step of each knows the fidelity on validation images."""
+        ends = self.column("validation_fidelity")[self.steps_per_epoch - 1 :: self.steps_per_epoch]
+        return sum(value == value for value in ends)
 
 
 def train(
@@ -72,7 +101,7 @@ def train(
     validation: Float[Tensor, "held_out size size"],
     config: TrainingConfig,
     *,
-    folder: Path | None = None,
+    folder: str | Path | None = None,
     device: torch.device | str = "cpu",
     progress: Progress = silent,
 ) -> History:
@@ -86,7 +115,8 @@ def train(
         images: training images in [0, 1].
         validation: images that only measure; their masks are the same in every epoch.
         config: epochs, batch size, learning rate, seed.
-        folder: if given, the state after every epoch is kept here and training goes on from what lies here.
+        folder: if given, the state after every epoch is kept here and training goes on from what lies here. It is made
+            if it is not there. Of two processes at a time in one folder, `qmae.runs.Run.train` refuses the second.
         device: where to compute.
         progress: told of every step.
 
@@ -94,17 +124,22 @@ def train(
         The history of all steps, those before a resume included.
 
     Raises:
-        InputError: an image is all black or holds NaN.
+        InputError: an image is all black or holds NaN; or the folder holds another training, or cannot be written.
     """
     # Refuse what cannot be embedded now, not in the middle of an epoch.
     embed_references(images)
     embed_references(validation)
+    if folder is not None:
+        folder = Path(folder)
+        with refused("write to", folder):
+            make_folder(folder)
     model.to(device)
     images, validation = images.to(device), validation.to(device)
     validation_masks = model.config.patch.sample(
         len(validation), generator=torch.Generator().manual_seed(VALIDATION_MASK_SEED)
     ).to(device)
-    state = _TrainingState(model, config, steps_per_epoch=-(-len(images) // config.batch_size))
+    settings = describe(model.config, config, images, validation)
+    state = _TrainingState(model, config, steps_per_epoch=-(-len(images) // config.batch_size), settings=settings)
     if folder and (folder / CHECKPOINT).exists():
         state.load(folder / CHECKPOINT)
     history = state.history
@@ -126,7 +161,7 @@ def train(
     if folder:
         # Again, in case the last training was interrupted between its last checkpoint and these.
         state.export(folder)
-        (folder / CHECKPOINT).unlink()
+        remove(folder / CHECKPOINT)
     return history
 
 
@@ -143,8 +178,10 @@ def mean_fidelity(
 class _TrainingState:
     """All that a checkpoint must hold so that a resumed run equals an uninterrupted one."""
 
-    def __init__(self, model: Trainable, config: TrainingConfig, *, steps_per_epoch: int) -> None:
-        self.model = model
+    def __init__(
+        self, model: Trainable, config: TrainingConfig, *, steps_per_epoch: int, settings: dict[str, Any]
+    ) -> None:
+        self.model, self.settings = model, settings
         self.steps_per_epoch = steps_per_epoch
         self.total_steps = config.epochs * steps_per_epoch
         self.optimizer = build_optimizer(model, config, total_steps=self.total_steps)
@@ -164,34 +201,32 @@ class _TrainingState:
 
     def save(self, folder: Path) -> None:
         """Write the checkpoint, which alone counts for a resume, and beside it the model and its history."""
-        content = io.BytesIO()
         state = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "history": self.history.rows,
         }
-        torch.save(state, content)
-        write_atomically(folder / CHECKPOINT, content.getvalue())
+        save_checkpoint(folder / CHECKPOINT, state, self.settings)
         self.export(folder)
 
     def export(self, folder: Path) -> None:
-        """Write the model and its history."""
+        """Write the history, and the model with the number of steps that it is trained."""
         write_atomically(folder / HISTORY, self.history.to_csv())
-        # A parametrization may keep a matrix transposed, which the format does not know.
-        write_atomically(folder / WEIGHTS, save({k: v.contiguous() for k, v in self.model.state_dict().items()}))
+        about = {"model": self.settings["model"], "steps": len(self.history.rows)}
+        save_tensors(folder / WEIGHTS, self.model.state_dict(), about)
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint.
 
         Raises:
-            InputError: it cannot be read.
+            InputError: it cannot be read, or is of another training.
         """
-        try:
-            state = torch.load(path, weights_only=True, map_location="cpu")
+        state = load_checkpoint(path, self.settings)
+        with intact(path):
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.generator.set_state(state["generator"])
-            self.history.rows = state["history"]
-        except (OSError, EOFError, KeyError, RuntimeError, ValueError, UnpicklingError) as error:
-            raise InputError(f"{path} is damaged and cannot be resumed: remove it and train anew") from error
+            self.history = History.of([list(map(float, row)) for row in state["history"]])
+            if self.history.epochs * self.steps_per_epoch != len(self.history.rows):
+                raise ValueError("its history is not one of whole epochs")

@@ -151,7 +151,9 @@ def noise(
     qmae: Annotated[Path, typer.Argument(help="Run folder of a QMAE.")],
     qae: Annotated[Path, typer.Argument(help="Run folder of a QAE with the same masks.")],
     out: Annotated[Path, typer.Option(help="Folder for table and figure.")] = Path("noise"),
-    images: Annotated[int, typer.Option(min=1, max=MOST, help="How many test images; each takes three minutes or so.")] = 10,
+    images: Annotated[
+        int, typer.Option(min=1, max=MOST, help="How many test images; each takes three minutes or so.")
+    ] = 10,
     resume: Annotated[bool, typer.Option("--resume", help="Go on in a folder; nothing is computed twice.")] = False,
     seed: SeedOption = 0,
 ) -> None:
@@ -225,8 +227,12 @@ def export(
 
 @app.command(rich_help_panel=PANEL)
 def resources(
-    size: Annotated[list[int] | None, typer.Option(min=2, max=256, help="Pixels a side; may be repeated; 8, 16, 32, 64.")] = None,
-    layers: Annotated[list[int] | None, typer.Option(min=1, max=1000, help="Of the ansatz; may be repeated; 1, 2.")] = None,
+    size: Annotated[
+        list[int] | None, typer.Option(min=2, max=256, help="Pixels a side; may be repeated; 8, 16, 32, 64.")
+    ] = None,
+    layers: Annotated[
+        list[int] | None, typer.Option(min=1, max=1000, help="Of the ansatz; may be repeated; 1, 2.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print records in place of a table.")] = False,
 ) -> None:
     """Qubits, gates and depth of the circuits, as written and compiled to a heavy-hex lattice and a line.
