@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 
-ROOMS = "ansatz simulation images image_files splits masking models training metrics classifier baselines evaluation experiments"
-ROOMS += " target shot_statistics runs sweeping optimizers devices shots noise resources drawing circuit_report benchmark peers"
-ROOMS += " bootstrap classical ceiling checkpoints weights comparison comparison_report comparison_figures study study_report tuning parallel"
+ROOMS = """
+ansatz simulation images image_files splits masking models training metrics classifier baselines evaluation experiments
+target shot_statistics runs sweeping optimizers devices shots noise resources drawing circuit_report benchmark peers
+bootstrap classical ceiling checkpoints weights comparison comparison_report comparison_figures study study_report
+tuning parallel
+"""
 install_import_hook([f"qmae.{room}" for room in ROOMS.split()], "beartype.beartype")
 
 import torch  # noqa: E402

@@ -55,8 +55,8 @@ class States:
             masks: one per image.
 
         Raises:
-            InputError: images and masks do not fit; a parameter of the model is not finite; or an original is all black or holds NaN, or nothing of
-                one is left to embed; it is named by its index.
+            InputError: images and masks do not fit, or a parameter of the model is not finite; or an original is all
+                black or holds NaN, or nothing of one is left to embed; it is named by its index.
         """
         images = check_batch(images, masks, size=model.config.patch.image_size)
         model, images, masks = in_double(model), images.detach().double().cpu(), masks.to("cpu")
