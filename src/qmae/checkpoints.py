@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from qmae.errors import InputError
-from qmae.files import read_bytes, write_atomically
+from qmae.files import read_bytes
 from qmae.settings import TrainingConfig
 
 _MAGIC = b"qmae checkpoint 2\n"
@@ -45,7 +45,7 @@ def describe(
     return {**json.loads(json.dumps(settings)), "images": sketch(images), "validation": sketch(validation)}
 
 
-def sketch(images: Float[Tensor, "images size size"]) -> list[float]:
+def sketch(images: Float[Tensor, "images size size"]) -> tuple[int, int, float]:
     """By what a set of images in its order is known again: number, side, and a random projection of all pixels.
 
     One pixel of one image that is changed by a gray of 256 moves the projection by more than rounding does.
@@ -55,28 +55,24 @@ def sketch(images: Float[Tensor, "images size size"]) -> list[float]:
     rows, columns = (torch.randn(n, generator=generator, dtype=torch.float64) for n in (count, pixels))
     parts = [part.detach().cpu().flatten(1).double() @ columns for part in images.split(4096)]
     projection = float(rows @ torch.cat(parts)) / math.sqrt(count * pixels)
-    return [count, images.shape[-1], projection]
+    return count, images.shape[-1], projection
 
 
-def save_checkpoint(path: Path, state: dict[str, Any], settings: dict[str, Any]) -> None:
-    """Write a checkpoint.
+def checkpoint_bytes(state: dict[str, Any], settings: dict[str, Any]) -> bytes:
+    """The content of a checkpoint's file.
 
     Args:
-        path: of the file.
         state: all that a resumed training needs: tensors, numbers, lists and dictionaries.
         settings: of `describe`.
-
-    Raises:
-        InputError: it cannot be written.
     """
     content = io.BytesIO()
     torch.save({"state": state, "settings": settings}, content)
     payload = content.getvalue()
-    write_atomically(path, _MAGIC + hashlib.sha256(payload).digest() + payload)
+    return _MAGIC + hashlib.sha256(payload).digest() + payload
 
 
 def load_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """Read the state that `save_checkpoint` wrote. Nothing that the file holds is executed.
+    """Read the state that `checkpoint_bytes` wrote. Nothing that the file holds is executed.
 
     Args:
         path: of the file.

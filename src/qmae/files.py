@@ -24,7 +24,7 @@ _LEFTOVER = re.compile(
 )
 """The second kind of partial files, and the probe, are those of versions up to 0.1."""
 
-TEXT_BYTES = 2**20
+TEXT_BYTES = 2**26
 """What a settings file may hold at the most: it is read before anything is known of it."""
 
 

@@ -24,11 +24,10 @@ else:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[bool]:
-    """Work in a folder alone; it is made if it is not there, and what killed processes left in it is removed.
+def locked(folder: Path) -> Iterator[None]:
+    """Work in a folder alone. It is made if it is not there, and what killed processes left in it is removed.
 
-    Yields:
-        Whether the folder held nothing.
+    A folder that held nothing, and holds nothing in the end, is removed.
 
     Raises:
         InputError: another process works there, or the folder cannot be made or written.
@@ -38,12 +37,15 @@ def locked(folder: Path) -> Iterator[bool]:
         remove_leftovers(folder)
         empty = os.listdir(folder) == [LOCK]
     try:
-        yield empty
+        yield
     finally:
         # While it is held: once it is free, another process may hold it.
         with suppress(OSError):
             os.unlink(folder / LOCK)
         os.close(descriptor)
+        if empty:
+            with suppress(OSError):  # it holds something now
+                os.rmdir(folder)
 
 
 def _open_and_take(folder: Path) -> int:

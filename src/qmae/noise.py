@@ -81,7 +81,7 @@ def rows_from_json(text: str) -> list[NoisyFidelity]:
     """
     try:
         rows = [NoisyFidelity(**{**row, "setting": Setting(**row["setting"])}) for row in json.loads(text)]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise InputError(f"these are no rows of a noise study ({error}): choose another folder") from error
     for row in rows:
         if not _is_sound(row):

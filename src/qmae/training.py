@@ -13,14 +13,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from qmae.checkpoints import describe, intact, load_checkpoint, save_checkpoint
+from qmae.checkpoints import checkpoint_bytes, describe, intact, load_checkpoint
 from qmae.files import make_folder, refused, remove, write_atomically
 from qmae.masking import Masks
 from qmae.models import WEIGHTS, embed_references, in_batches
 from qmae.optimizers import Trainable, build_optimizer
 from qmae.progress import Progress, silent
 from qmae.settings import TrainingConfig
-from qmae.weights import save_tensors
+from qmae.weights import to_bytes
 
 COLUMNS = (
     *("step", "epoch", "loss_mean", "loss_p05", "loss_p95"),
@@ -207,14 +207,14 @@ class _TrainingState:
             "generator": self.generator.get_state(),
             "history": self.history.rows,
         }
-        save_checkpoint(folder / CHECKPOINT, state, self.settings)
+        write_atomically(folder / CHECKPOINT, checkpoint_bytes(state, self.settings))
         self.export(folder)
 
     def export(self, folder: Path) -> None:
         """Write the history, and the model with the number of steps that it is trained."""
         write_atomically(folder / HISTORY, self.history.to_csv())
         about = {"model": self.settings["model"], "steps": len(self.history.rows)}
-        save_tensors(folder / WEIGHTS, self.model.state_dict(), about)
+        write_atomically(folder / WEIGHTS, to_bytes(self.model.state_dict(), about))
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint.

@@ -34,12 +34,21 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     Raises:
         InputError: a value is not finite, or the file cannot be written.
     """
+    write_atomically(path, to_bytes(tensors, metadata))
+
+
+def to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None) -> bytes:
+    """The content of the file that `save_tensors` writes.
+
+    Raises:
+        InputError: a value is not finite.
+    """
     # A parametrization may keep a matrix transposed, and tensors may share memory: the format knows neither.
     own = {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
-    _check_finite(path, own)
-    about = {"metadata": dict(metadata or {})}
-    about["sha256"] = _digest(own, about["metadata"])  # pyright: ignore[reportArgumentType]
-    write_atomically(path, save(own, {_KEY: json.dumps(about, sort_keys=True)}))
+    _check_finite("nothing is saved", own)
+    about: dict[str, Any] = {"metadata": dict(metadata or {})}
+    about["sha256"] = _digest(own, about["metadata"])
+    return save(own, {_KEY: json.dumps(about, sort_keys=True)})
 
 
 def load_tensors(path: Path, expected: Shapes | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -100,10 +109,10 @@ def _check_shapes(path: Path, header: dict[str, Any], expected: Shapes) -> None:
         )
 
 
-def _check_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
+def _check_finite(what: str | Path, tensors: Mapping[str, Tensor]) -> None:
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
-            raise InputError(f"{path}: {name} holds NaN or infinity, which are no weights: train anew")
+            raise InputError(f"{what}: {name} holds NaN or infinity, which are no weights: train anew")
 
 
 def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> str:

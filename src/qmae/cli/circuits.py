@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qmae.cli.common import MOST, RunInterruptedError, SeedOption, app
+from qmae.cli.common import MOST, RunInterruptedError, SeedOption, app, work_in
 from qmae.errors import InputError
 from qmae.settings import Drawing, ExportFormat, Overlap, Reset
 from qmae.terminal import console, show_progress
@@ -73,6 +73,7 @@ def verify(
 
 @app.command("run", rich_help_panel=PANEL)
 def run_model(
+    context: typer.Context,
     run: RunArgument,
     device: Annotated[str, typer.Option(help="A PennyLane device, of an installed plugin, too.")] = "lightning.qubit",
     shots: Annotated[int, typer.Option(min=1, max=10_000_000, help="Shots of the circuit per value.")] = 10_000,
@@ -99,7 +100,7 @@ def run_model(
     model, originals, masks = _test_images(run, images, seed)
     circuit = AutoencoderCircuit.of(model.config, overlap, reset)
     target = Target(circuit, device, shots, options)
-    folder = new_folder(out) if out else None
+    folder = work_in(context, new_folder(out)) if out else None
     console.print(f"{target.num_wires} qubits on {device}, {shots:,} shots per value")
     about = {"run": str(run), "device": device, "shots": shots, "overlap": overlap, "reset": reset}
     about["options"] = {name: _plain(value) for name, value in options.items()}
@@ -121,6 +122,7 @@ def run_model(
 
 @app.command(rich_help_panel=PANEL)
 def shots(
+    context: typer.Context,
     run: RunArgument,
     out: Annotated[Path, typer.Option(help="Folder for table and figure.")] = Path("shots"),
     images: Annotated[int, typer.Option(min=1, max=MOST, help="How many test images.")] = 5,
@@ -139,7 +141,7 @@ def shots(
     from qmae.shots import descents, spreads
 
     model, originals, masks = _test_images(run, images, seed)
-    folder = new_folder(out)
+    folder = work_in(context, new_folder(out))
     scattered = spreads(model, originals, masks, seed=seed, progress=show_progress)
     small = load_images("mnist", split="train", size=2)[0][:64]
     small_masks = PatchMask(2, 0.25).sample(len(small), generator=torch.Generator().manual_seed(seed))
@@ -151,6 +153,7 @@ def shots(
 
 @app.command(rich_help_panel=PANEL)
 def noise(
+    context: typer.Context,
     qmae: Annotated[Path, typer.Argument(help="Run folder of a QMAE.")],
     qae: Annotated[Path, typer.Argument(help="Run folder of a QAE with the same masks.")],
     out: Annotated[Path, typer.Option(help="Folder for table and figure.")] = Path("noise"),
@@ -165,7 +168,7 @@ def noise(
     Example: `qmae noise runs/qmae runs/qae --images 2 --out noise`
     """
     from qmae.circuit_report import noise_figure, noise_report
-    from qmae.files import new_folder, write_atomically
+    from qmae.files import new_folder, read_text, write_atomically
     from qmae.noise import rows_from_json, study
 
     model, originals, masks = _test_images(qmae, images, seed)
@@ -176,9 +179,10 @@ def noise(
             f"{qmae} and {qae} must be a QMAE and a QAE of the same masks, circuit and data, in this order"
         )
     records = out / "rows.json"
-    rows = rows_from_json(_read(records)) if resume and records.exists() else []
+    rows = rows_from_json(read_text(records)) if resume and records.exists() else []
     if not rows:
         new_folder(out)
+    work_in(context, out)
     try:
         for row in study([model, other], originals, masks, done=rows, progress=show_progress):
             rows = [*rows, row]
@@ -293,6 +297,7 @@ def _load(run: Path) -> tuple[MaskedAutoencoder, str]:
     from qmae.runs import Run
 
     opened = Run.open(run)
+    opened.check_data()
     model = opened.load()
     if not isinstance(model, MaskedAutoencoder):
         raise InputError(f"{run} holds a classical network, which is no circuit: give the run of a quantum model")
@@ -323,13 +328,6 @@ def _nothing(originals: Tensor, masks: Masks) -> float:
     from qmae.masking import hide
 
     return float((hide(originals, masks).square().sum((1, 2)) / originals.square().sum((1, 2))).mean())
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}): choose another folder") from error
 
 
 def _device_options(pairs: list[str]) -> dict[str, Any]:

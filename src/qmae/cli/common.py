@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from qmae.errors import InputError
+from qmae.files import resolve
+from qmae.locks import locked
 
 MOST = 2**31 - 1
 """The largest of all counts: libraries hold numbers in 32 or 64 bits."""
@@ -49,7 +51,17 @@ class RunInterruptedError(Exception):
 
 def data_source(data: str) -> str:
     """A data set as a run folder names it: so that it is found again from another working directory."""
-    return data if data == "mnist" else str(Path(data).resolve())
+    return data if data == "mnist" else str(resolve(data))
+
+
+def work_in(context: typer.Context, folder: Path) -> Path:
+    """Keep other processes out of a folder until the command ends. It is made; if it stays empty, it is removed.
+
+    Raises:
+        InputError: another process works there, or the folder cannot be made or written.
+    """
+    context.with_resource(locked(folder))
+    return folder
 
 
 def torch_device(accelerator: Accelerator) -> torch.device:
