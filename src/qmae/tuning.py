@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from qmae.errors import InputError
+from qmae.installation import install_hint
 from qmae.masking import PatchMask
 from qmae.progress import Progress, silent
 from qmae.runs import Run, preset_config
@@ -89,7 +90,7 @@ def tune(
     try:
         import optuna
     except ImportError as error:
-        raise InputError("the search needs Optuna: pip install 'qmae[tune]'") from error
+        raise InputError(f"the search needs Optuna: {install_hint('tune')}") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=RANDOM_TRIALS)
     study = optuna.create_study(direction="maximize", sampler=sampler)

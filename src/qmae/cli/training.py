@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
 from qmae.cli.common import (
+    LARGEST_SIZE,
+    MOST,
     Accelerator,
     AcceleratorOption,
     RunInterruptedError,
@@ -16,6 +19,7 @@ from qmae.cli.common import (
     SkipBlackOption,
     app,
     data_source,
+    finite,
     tell_left_out,
     torch_device,
     work_in,
@@ -51,7 +55,9 @@ def reproduce(
         Literal["full", "quick"], typer.Option(help="`quick`: all of it in small, in 3 minutes at most.")
     ] = "full",
     placement: Annotated[Placement, typer.Option(help="Where the masked patch may lie.")] = "grid",
-    seeds: Annotated[int | None, typer.Option(min=1, help="How often each model is trained; 3, or 1 if quick.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="How often each model is trained; 3, or 1 if quick.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="The first of these seeds.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on in a folder; nothing is trained twice.")] = False,
     train_classifier: Annotated[
@@ -95,9 +101,9 @@ def reproduce(
         raise RunInterruptedError("go on with the same command and --resume") from None
     write_report(results, out)
     for readout in get_args(Readout):
-        console.print(f"\nTable 1, readout `{readout}`:", markup=False)
+        console.print(f"\nTable 1, readout `{readout}`:")
         table = model_table(results, ratio=TABLE_RATIO, readout=readout, beside_paper=True)
-        console.print(table, markup=False, highlight=False)
+        console.print(table)
     console.print(f"Report: {out / 'report.html'} and {out / 'report.md'}; all numbers: {out / 'metrics.json'}")
 
 
@@ -107,11 +113,16 @@ def train(
     preset: Annotated[
         Preset, typer.Option(help="A quantum model, or a classical network to hold it against.")
     ] = "qmae",
-    mask_ratio: Annotated[float, typer.Option(help="Hidden share of the image: 0.5, 0.25, 0.125, ...")] = 0.25,
+    mask_ratio: Annotated[
+        float, typer.Option(min=0, max=1, callback=finite, help="Hidden share of the image: 0.5, 0.25, 0.125, ...")
+    ] = 0.25,
     placement: Annotated[Placement, typer.Option(help="Where the masked patch may lie.")] = "grid",
-    patches: Annotated[int, typer.Option(min=1, help="Patches that make up the hidden share, on a grid.")] = 1,
+    patches: Annotated[
+        int, typer.Option(min=1, max=MOST, help="Patches that make up the hidden share, on a grid.")
+    ] = 1,
     layers: Annotated[
-        int | None, typer.Option(min=1, help="Sweeps of the ansatz over all pairs of qubits; by default the preset's.")
+        int | None,
+        typer.Option(min=1, max=10_000, help="Sweeps of the ansatz over all pairs of qubits; by default the preset's."),
     ] = None,
     block: Annotated[
         Block | None, typer.Option(help="Two-qubit block: 15 angles, or 6 and real; by default the preset's.")
@@ -126,7 +137,7 @@ def train(
         Decoder | None, typer.Option(help="The encoder backwards, a circuit of its own, or none.")
     ] = None,
     ancillas: Annotated[
-        int | None, typer.Option(min=0, help="Further qubits, all trash; by default the preset's.")
+        int | None, typer.Option(min=0, max=MOST, help="Further qubits, all trash; by default the preset's.")
     ] = None,
     conditioning: Annotated[
         Conditioning | None, typer.Option(help="How the angles depend on where the mask is.")
@@ -135,19 +146,21 @@ def train(
         Method | None, typer.Option(help="Gradients, or block by block; by default the preset's.")
     ] = None,
     success_weight: Annotated[
-        float | None, typer.Option(min=0, help="L in the loss 1 - F + L (1 - p) of a heralded model.")
+        float | None, typer.Option(min=0, callback=finite, help="L in the loss 1 - F + L (1 - p) of a heralded model.")
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Passes over the training images; by default the preset's.")
+        int | None, typer.Option(min=1, max=MOST, help="Passes over the training images; by default the preset's.")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Images per step; by default the preset's.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, max=MOST, help="Images per step; by default the preset's.")
+    ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Peak of Adam's one-cycle schedule; by default the preset's.")
+        float | None, typer.Option(callback=finite, help="Peak of Adam's one-cycle schedule; by default the preset's.")
     ] = None,
     seed: SeedOption = 0,
     data: Annotated[str, typer.Option(help="`mnist`, or an .npz file with `images` [N, H, W].")] = "mnist",
     skip_black: SkipBlackOption = False,
-    size: Annotated[int, typer.Option(help="Pixels a side, a power of two.")] = 16,
+    size: Annotated[int, typer.Option(min=1, max=LARGEST_SIZE, help="Pixels a side, a power of two.")] = 16,
     out: Annotated[Path | None, typer.Option(help="Run folder; by default named after model and seed.")] = None,
     resume: Annotated[
         Path | None,
@@ -214,10 +227,12 @@ def train(
 @app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Run folder of `qmae train`.")],
-    mask_ratio: Annotated[float | None, typer.Option(help="Hidden share; by default that of the training.")] = None,
+    mask_ratio: Annotated[
+        float | None, typer.Option(min=0, max=1, callback=finite, help="Hidden share; by default that of the training.")
+    ] = None,
     placement: Annotated[Placement | None, typer.Option(help="By default that of the training.")] = None,
-    patches: Annotated[int | None, typer.Option(min=1, help="By default those of the training.")] = None,
-    images: Annotated[int | None, typer.Option(min=1, help="Only the first so many test images.")] = None,
+    patches: Annotated[int | None, typer.Option(min=1, max=MOST, help="By default those of the training.")] = None,
+    images: Annotated[int | None, typer.Option(min=1, max=MOST, help="Only the first so many test images.")] = None,
     data: Annotated[
         str | None, typer.Option(help="`mnist` or all of another .npz file; by default what the training held out.")
     ] = None,
@@ -284,7 +299,8 @@ def reconstruct(
     skip_black: SkipBlackOption = False,
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("reconstructions"),
     position: Annotated[
-        int | None, typer.Option(help="Which patch is hidden, counted from 0 row by row; drawn if not given.")
+        int | None,
+        typer.Option(min=0, max=MOST, help="Which patch is hidden, counted from 0 row by row; drawn if not given."),
     ] = None,
     readout: Annotated[Readout, typer.Option(help="What is taken for a pixel's value.")] = "amplitude",
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="Seed of the masks.")] = 0,
@@ -319,7 +335,9 @@ def reconstruct(
     completed = zip(paths, record.reconstructions[model.name], record.fidelity[model.name], strict=True)
     for index, (path, pixels, fidelity) in enumerate(completed):
         picture = folder / f"{index:03d}-{path.stem}.png"
-        to_pil_image(scale_to_maximum(pixels)[None]).save(picture)
+        content = BytesIO()
+        to_pil_image(scale_to_maximum(pixels)[None]).save(content, "png")
+        write_atomically(picture, content.getvalue())
         console.print(f"{path}: fidelity {fidelity:.4f}, {picture}")
     write_atomically(folder / "overview.png", render(reconstructions(record)))
     console.print(f"Masked, reconstructed and original, side by side: {folder / 'overview.png'}")
@@ -328,10 +346,10 @@ def reconstruct(
 @app.command("train-classifier")
 def train_classifier(
     out: Annotated[Path, typer.Option(help="File for the weights.")] = Path("classifier.safetensors"),
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images at the most.")] = 10,
+    epochs: Annotated[int, typer.Option(min=1, max=MOST, help="Passes over the training images at the most.")] = 10,
     data: Annotated[str, typer.Option(help="`mnist`, or an .npz file with `images` and `labels`.")] = "mnist",
     skip_black: SkipBlackOption = False,
-    size: Annotated[int, typer.Option(help="Pixels a side.")] = 16,
+    size: Annotated[int, typer.Option(min=1, max=LARGEST_SIZE, help="Pixels a side.")] = 16,
     seed: SeedOption = 0,
     accelerator: AcceleratorOption = "auto",
 ) -> None:
