@@ -1,6 +1,7 @@
 """The split of a data file depends on each image alone."""
 
 import hashlib
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ def test_splits_are_disjoint_complete_and_shuffled(tmp_path, images):
         load_images(save(tmp_path / "a.npz", images=images, labels=np.arange(600)), split=s, size=4) for s in SPLITS
     ]
     labels = [labels.tolist() for _, labels in found]
-    assert sorted(sum(labels, [])) == list(range(600))
+    assert sorted(chain(*labels)) == list(range(600))
     assert labels[2] != sorted(labels[2])
     brightest = torch.from_numpy(images).float() / 255
     for pixels, order in found:
@@ -95,7 +96,7 @@ def test_no_split_of_a_tiny_set_is_empty(count, seed):
     keys = image_keys(np.random.default_rng(seed).random((count, 4, 4)))
     chosen = [split_by_key(keys, split).tolist() for split in SPLITS]
     assert all(chosen)
-    assert sorted(sum(chosen, [])) == list(range(count))
+    assert sorted(chain(*chosen)) == list(range(count))
 
 
 def test_low_keys_alone_leave_a_training_image():

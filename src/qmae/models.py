@@ -179,7 +179,7 @@ class MaskedAutoencoder(nn.Module):
             masks: one per image.
 
         Returns:
-            F in [0, 1], with a heralded bottleneck that of the runs that are kept. It is 0 where nothing is left to
+            F in [0, 1], with a heralded bottleneck that of the shots that are kept. It is 0 where nothing is left to
             embed: no lit pixel visible and no token.
 
         Raises:
@@ -190,7 +190,7 @@ class MaskedAutoencoder(nn.Module):
         return self._for_each(masks, lambda circuit, *states: circuit.fidelity(*states), images, references)
 
     def success_probability(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        """Share of the runs that are kept: 1 but with a heralded bottleneck, differentiable."""
+        """Share of the shots that are kept: 1 but with a heralded bottleneck, differentiable."""
         if self.config.bottleneck != "herald":
             return images.new_ones(len(images))
         return self._for_each(masks, lambda circuit, states: circuit.success_probability(states), images)

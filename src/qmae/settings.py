@@ -19,7 +19,7 @@ has a patch for every place of the grid."""
 
 Bottleneck = Literal["none", "reset", "herald"]
 """What becomes of the trash. `none`: there is none, nothing is compressed. `reset`: thrown away and replaced by |0>
-(paper). `herald`: measured, and only runs that give |0> are kept."""
+(paper). `herald`: measured, and only shots that give |0> are kept."""
 
 Decoder = Literal["adjoint", "free", "none"]
 """`adjoint`: the encoder backwards (paper). `free`: a circuit with angles of its own. `none`: what leaves the
@@ -90,7 +90,7 @@ class TrainingConfig:
         learning_rate: peak of the one-cycle schedule; with `sweeps` the token's constant one.
         seed: for the order of the images and their masks.
         method: `"adam"` or `"sweeps"`.
-        success_weight: what a discarded run costs, L in the loss 1 - F + L (1 - p).
+        success_weight: what a discarded shot costs, L in the loss 1 - F + L (1 - p).
 
     Raises:
         InputError: a number that is not positive, a negative weight, or an unknown method.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,6 +11,12 @@ import typer
 from qmae.errors import InputError
 from qmae.files import resolve
 from qmae.locks import locked
+
+MOST = 2**31 - 1
+"""The largest of all counts: libraries hold numbers in 32 or 64 bits."""
+
+LARGEST_SIZE = 4096
+"""Pixels a side: 24 qubits."""
 
 if TYPE_CHECKING:
     import torch
@@ -23,8 +30,19 @@ app = typer.Typer(
 
 Accelerator = Literal["auto", "cpu", "cuda"]
 AcceleratorOption = Annotated[Accelerator, typer.Option(help="Where torch computes.")]
-JobsOption = Annotated[int, typer.Option(min=1, help="Trainings at a time, each in a process of its own.")]
+JobsOption = Annotated[int, typer.Option(min=1, max=1024, help="Trainings at a time, each in a process of its own.")]
 SeedOption = Annotated[int, typer.Option(min=0, max=2**31, help="Seed; the same seed gives the same numbers.")]
+
+
+def finite(value: float | None) -> float | None:
+    """Refuse NaN and infinity, which no minimum or maximum does.
+
+    Raises:
+        typer.BadParameter: it is one of them.
+    """
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is no number to compute with.")
+    return value
 
 
 class RunInterruptedError(Exception):
