@@ -18,7 +18,7 @@ from qmae.files import new_folder, write_atomically
 from qmae.images import load_images
 from qmae.masking import PatchMask
 from qmae.models import CONFIG, WEIGHTS, MaskedAutoencoder, load_pretrained, locate
-from qmae.optimizers import Trainable
+from qmae.objective import Trainable
 from qmae.progress import Progress, silent
 from qmae.settings import Preset, TrainingConfig
 from qmae.training import CHECKPOINT, HISTORY, History, train
@@ -62,7 +62,7 @@ class Run:
             return cls(
                 folder,
                 _config(content["model"]),
-                TrainingConfig(**content["training"]),
+                TrainingConfig.from_dict(content["training"]),
                 content["data"],
             )
         except TypeError as error:
