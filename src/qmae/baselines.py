@@ -6,14 +6,20 @@ They have the interface of `MaskedAutoencoder`: `fidelity` and `probabilities` o
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
+from qmae.errors import InputError
 from qmae.masking import Masks, PatchMask, hide
-from qmae.models import embed_references
+from qmae.models import embed_references, in_batches
 from qmae.simulation import embed
+
+AT_ONCE = 2**23
+"""Numbers of an intermediate result that are held at a time: 32 MiB of single precision."""
 
 
 class Yardstick(ABC):
@@ -21,6 +27,11 @@ class Yardstick(ABC):
 
     name: str
     parameter_count: int = 0
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What sets it apart from others of its name."""
+        return {}
 
     @abstractmethod
     def states(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch dim"]:
@@ -31,7 +42,7 @@ class Yardstick(ABC):
         return (self.states(images, masks) * embed_references(images)).sum(1) ** 2
 
     def success_probability(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        """Share of the runs that are kept: there are none to discard."""
+        """Share of the shots that are kept: there are none to discard."""
         return torch.ones(len(images), device=images.device)
 
     def probabilities(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
@@ -62,7 +73,7 @@ class Baseline(Yardstick):
 
 
 class Nothing(Baseline):
-    """Leave the hole black. On a grid its mean fidelity is exactly 1 - mask ratio."""
+    """Leave the hole black, *black fill* in tables. On a grid its mean fidelity is exactly 1 - mask ratio."""
 
     name = "nothing"
 
@@ -76,12 +87,15 @@ class MeanPatch(Baseline):
 
     Args:
         images: the training images.
+
+    Raises:
+        InputError: there are none.
     """
 
     name = "mean"
 
     def __init__(self, images: Float[Tensor, "images size size"]) -> None:
-        self.mean = images.mean(0)
+        self.mean = _some(images).mean(0)
         self.parameter_count = self.mean.numel()
 
     def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
@@ -98,14 +112,22 @@ class TokenPatch(Baseline):
     Args:
         images: the training images.
         iterations: of L-BFGS at the most.
+
+    Raises:
+        InputError: there are no images.
     """
 
     name = "token"
 
     def __init__(self, images: Float[Tensor, "images size size"], iterations: int = 30) -> None:
-        self.images, self.iterations = images, iterations
+        self.images, self.iterations = _some(images), iterations
         self.parameter_count = images[0].numel()
         self.tokens: dict[PatchMask, Float[Tensor, "size size"]] = {}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Iterations of its fit."""
+        return {"iterations": self.iterations}
 
     def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """Put the pixels of the patch into the hole."""
@@ -115,17 +137,20 @@ class TokenPatch(Baseline):
 
     @torch.enable_grad()
     def _fit(self, patch: PatchMask) -> Float[Tensor, "size size"]:
-        masks = patch.sample(len(self.images), generator=torch.Generator().manual_seed(0))
-        visible, originals = hide(self.images, masks), embed_references(self.images)
+        all_masks = patch.sample(len(self.images), generator=torch.Generator().manual_seed(0))
         token = self.images.mean(0).requires_grad_()
         optimizer = torch.optim.LBFGS([token], max_iter=self.iterations, line_search_fn="strong_wolfe")
 
         def loss() -> Float[Tensor, ""]:
             optimizer.zero_grad()
-            filled = torch.where(masks.hidden, token, visible).flatten(1)
-            value = 1 - ((embed(filled) * originals).sum(1) ** 2).mean()
-            value.backward()
-            return value
+            total = token.new_zeros(())
+            for images, masks in in_batches(self.images, all_masks):
+                filled = torch.where(masks.hidden, token, images).flatten(1)
+                lost = 1 - (embed(filled) * embed_references(images)).sum(1) ** 2
+                part = lost.sum() / len(self.images)
+                part.backward()
+                total += part.detach()
+            return total
 
         optimizer.step(loss)  # pyright: ignore[reportArgumentType] it returns a tensor, as torch documents
         return token.detach()
@@ -142,15 +167,29 @@ class Ridge(Baseline):
         images: the training images.
         penalty: added to the variance of every visible pixel, in units of squared pixel values: the weight of
             scikit-learn's `Ridge` over the number of images.
+
+    Raises:
+        InputError: there are no images, or the penalty is not positive.
     """
 
     name = "ridge"
 
     def __init__(self, images: Float[Tensor, "images size size"], penalty: float = 1e-4) -> None:
-        pixels = images.flatten(1).double()
-        self.mean, self.covariance = pixels.mean(0), torch.cov(pixels.T, correction=0)
+        if not 0 < penalty < float("inf"):
+            raise InputError(f"a penalty of {penalty} leaves the regression undetermined: choose a positive one")
+        pixels = _some(images).flatten(1)
+        self.mean = pixels.mean(0, dtype=torch.double)
+        self.covariance = torch.zeros(len(self.mean), len(self.mean), dtype=torch.double)
+        for part in pixels.split(max(1, AT_ONCE // len(self.mean))):
+            centred = part.double() - self.mean
+            self.covariance.addmm_(centred.T, centred, alpha=1 / len(pixels))
         self.penalty = penalty
-        self.parameter_count = self.mean.numel() + pixels.shape[1] * (pixels.shape[1] + 1) // 2
+        self.parameter_count = len(self.mean) * (len(self.mean) + 3) // 2
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its penalty."""
+        return {"penalty": self.penalty}
 
     def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """Solve once for every mask that occurs."""
@@ -175,20 +214,57 @@ class NearestNeighbours(Baseline):
 
     Args:
         images: the training images.
-        neighbours: how many.
+        neighbours: how many; all images, where there are fewer.
+
+    Raises:
+        InputError: there are no images, or less than one neighbour is asked for.
     """
 
     name = "knn"
 
     def __init__(self, images: Float[Tensor, "images size size"], neighbours: int = 5) -> None:
-        self.images, self.neighbours = images.flatten(1), neighbours
+        if neighbours < 1:
+            raise InputError(f"{neighbours} neighbours fill no hole: choose 1 or more")
+        self.images, self.neighbours = _some(images).flatten(1), min(neighbours, len(images))
         self.parameter_count = images.numel()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How many neighbours."""
+        return {"neighbours": self.neighbours}
 
     def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """Look at every training image, through the same hole."""
-        pixels, hidden = visible.flatten(1), masks.hidden.flatten(1)
-        # The visible pixels' own norm is the same for all candidates.
-        candidates = self.images.to(visible)
-        distance = (~hidden).to(pixels) @ candidates.T**2 - 2 * pixels @ candidates.T
-        nearest = distance.topk(self.neighbours, dim=1, largest=False).indices
-        return torch.where(hidden, candidates[nearest].mean(1), pixels).view_as(visible)
+        candidates = max(1, AT_ONCE // self.images.shape[1])
+        rows = max(1, AT_ONCE // max(min(candidates, len(self.images)), self.neighbours))
+        parts = (whole.flatten(1).split(rows) for whole in (visible, masks.hidden))
+        filled = []
+        for pixels, hidden in zip(*parts, strict=True):
+            nearest = self._nearest(pixels, ~hidden, candidates).to(self.images.device)
+            means = embedding_bag(nearest, self.images, mode="mean")
+            filled.append(torch.where(hidden, means.to(pixels), pixels))
+        return torch.cat(filled).view_as(visible)
+
+    def _nearest(
+        self, pixels: Float[Tensor, "batch pixels"], seen: Bool[Tensor, "batch pixels"], at_once: int
+    ) -> Int[Tensor, "batch neighbours"]:
+        """Which training images are closest: the best of so many at once, and of these the best."""
+        distances, indices = pixels.new_empty(len(pixels), 0), seen.new_empty(len(pixels), 0, dtype=torch.long)
+        first = 0
+        for part in self.images.split(at_once):
+            images = part.to(pixels)
+            # The visible pixels' own norm is the same for all candidates.
+            distance = torch.addmm(seen.to(pixels) @ images.T**2, pixels, images.T, alpha=-2)
+            closest = distance.topk(min(self.neighbours, len(part)), dim=1, largest=False)
+            distances = torch.cat([distances, closest.values], 1)
+            indices = torch.cat([indices, closest.indices + first], 1)
+            distances, order = distances.topk(min(self.neighbours, distances.shape[1]), dim=1, largest=False)
+            indices = indices.gather(1, order)
+            first += len(part)
+        return indices
+
+
+def _some(images: Float[Tensor, "images size size"]) -> Float[Tensor, "images size size"]:
+    if not len(images):
+        raise InputError("there are no training images: a baseline needs one at least")
+    return images

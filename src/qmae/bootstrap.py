@@ -6,7 +6,12 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from qmae.errors import InputError
+
 RESAMPLES = 2_000
+
+DRAWN_AT_ONCE = 2**20
+"""Values that are drawn at a time, so that memory stays bounded for many images, too."""
 
 
 def bootstrap_interval(values: Float[Tensor, " images"], *, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
@@ -22,17 +27,22 @@ def bootstrap_interval(values: Float[Tensor, " images"], *, level: float = 0.95,
 
     Returns:
         Lower and upper end; both are the value itself if there is only one.
+
+    Raises:
+        InputError: no value is known.
     """
     from scipy.stats import bootstrap
 
     known = values[~values.isnan()].double().numpy()
+    if not len(known):
+        raise InputError("no value is known: an interval of a mean needs one at least")
     if len(known) < 2:
         return float(known.mean()), float(known.mean())
     drawn = bootstrap(
         (known,),
         np.mean,
         n_resamples=RESAMPLES,
-        batch=100,
+        batch=max(1, min(100, DRAWN_AT_ONCE // len(known))),
         confidence_level=level,
         method="percentile",
         rng=np.random.default_rng(seed),

@@ -41,6 +41,30 @@ class FreeConfig:
         if self.patch.patches > 1 or self.patch.placement != "grid":
             raise InputError("a free matrix needs one patch on a grid, where its positions are few")
 
+    @property
+    def heralded(self) -> bool:
+        """Whether runs are discarded."""
+        return "heralded" in self.design
+
+    @property
+    def matrix_shape(self) -> tuple[int, int, int]:
+        """Shape of the free matrices."""
+        dim, positions = self.patch.image_size**2, len(self.patch.corners)
+        count = {"free": 2, "unitary-per-position": positions, "heralded-per-position": positions}.get(self.design, 1)
+        side = self.kraus * dim if self.design == "channel" else dim
+        return count, side, side
+
+    @property
+    def token_shape(self) -> tuple[int, int, int]:
+        """Shape of the tokens: one, or one for every position."""
+        return 1 if self.design == "tied" else len(self.patch.corners), *self.patch.shape
+
+    @property
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every parameter by its name, as it stands in a file of weights; computed without making any."""
+        matrices = "matrices" if self.heralded else "parametrizations.matrices.original"
+        return {"tokens": self.token_shape, matrices: self.matrix_shape}
+
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> FreeConfig:
         """Rebuild a config from `dataclasses.asdict`, as it stands in `config.json`."""
@@ -84,21 +108,10 @@ class FreeModel(nn.Module):
     def __init__(self, config: FreeConfig, *, generator: torch.Generator) -> None:
         super().__init__()
         self.config = config
-        dim, positions = config.patch.image_size**2, len(config.patch.corners)
-        tokens = 1 if config.design == "tied" else positions
-        self.tokens = nn.Parameter(torch.zeros(tokens, *config.patch.shape))
-        count, side = {
-            "tied": (1, dim),
-            "tied-tokens": (1, dim),
-            "free": (2, dim),
-            "channel": (1, config.kraus * dim),
-            "unitary-per-position": (positions, dim),
-            "heralded": (1, dim),
-            "heralded-per-position": (positions, dim),
-        }[config.design]
-        noise = 0.01 * torch.randn(count, side, side, generator=generator)
+        self.tokens = nn.Parameter(torch.zeros(config.token_shape))
+        noise = 0.01 * torch.randn(config.matrix_shape, generator=generator)
         if self.heralded:
-            self.matrices = nn.Parameter(torch.eye(dim) + noise)
+            self.matrices = nn.Parameter(torch.eye(noise.shape[-1]) + noise)
         else:
             self.matrices = nn.Parameter(noise)
             register_parametrization(self, "matrices", Cayley())
@@ -111,7 +124,7 @@ class FreeModel(nn.Module):
     @property
     def heralded(self) -> bool:
         """Whether runs are discarded."""
-        return "heralded" in self.config.design
+        return self.config.heralded
 
     def maps(self) -> Float[Tensor, "maps kraus dim dim"]:
         """The Kraus operators, for all positions at once or for each."""

@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pennylane as qp
+import torch
 from pennylane.measurements import ExpectationMP, ProbabilityMP
 from pennylane.operation import Operation
 from pennylane.wires import Wires, WiresLike
@@ -43,6 +44,9 @@ class RealAmplitudeEmbedding(qp.StatePrep):
         state (tensor_like): real amplitudes of norm 1, of shape ``(2**n,)``
         wires (WiresLike): n wires, the most significant first
 
+    ``jax.jit``, ``jax.vmap`` and ``torch.func`` may go over it. What they do not show is not checked: a state that is
+    not of norm 1, or derivatives of gates at black pixels, which are NaN.
+
     Raises:
         ValueError: if the number or the norm of the amplitudes is wrong, or they are not real; if gates are asked for a
             batch; or if they are asked for a state to be differentiated in which a pair of neighbours is black. There
@@ -51,9 +55,14 @@ class RealAmplitudeEmbedding(qp.StatePrep):
     """
 
     def __init__(self, state: Any, wires: WiresLike, id: str | None = None, **options: Any) -> None:
-        if qp.math.any(qp.math.imag(state) != 0):
+        wrapped = _is_wrapped(state)
+        hidden = wrapped or qp.math.is_abstract(state)
+        if _any(qp.math.imag(state) != 0) or (hidden and "complex" in qp.math.get_dtype_name(state)):
             raise ValueError("RealAmplitudeEmbedding prepares real amplitudes only: use qp.StatePrep for complex ones")
-        super().__init__(state, wires, id=id, **{"validate_norm": True, **options})
+        # PennyLane's own check reads the values as NumPy's, which torch.func does not give.
+        if wrapped and _any(~((qp.math.linalg.norm(state, axis=-1) - 1).abs() <= 1e-5)):
+            raise ValueError("The state must be a vector of norm 1.0")
+        super().__init__(state, wires, id=id, **{"validate_norm": not wrapped, **options})
 
     @staticmethod
     def compute_decomposition(state: Any, wires: WiresLike, **_: Any) -> list[Operation]:
@@ -69,7 +78,7 @@ class RealAmplitudeEmbedding(qp.StatePrep):
         while len(levels[0]) > 1:
             even, odd = levels[0][0::2], levels[0][1::2]
             levels.insert(0, qp.math.sqrt(even**2 + odd**2))
-        if qp.math.requires_grad(state) and qp.math.any(levels[-2] == 0):
+        if qp.math.requires_grad(state) and _any(levels[-2] == 0):
             raise ValueError(
                 "a preparation by rotations has no derivative at black pixels: differentiate by backpropagation on "
                 "default.qubit, or use qmae.shots.token_gradient"
@@ -79,6 +88,23 @@ class RealAmplitudeEmbedding(qp.StatePrep):
             angles = 2 * qp.math.arctan2(amplitudes[1::2], amplitudes[0::2])
             gates += _multiplexed_ry(angles, controls=wires[:depth], target=wires[depth])
         return gates
+
+
+def _any(condition: Any) -> bool:
+    """Whether a condition is true of any value; False where the values are not known, as while JAX traces."""
+    if qp.math.is_abstract(condition):
+        return False
+    try:
+        return bool(qp.math.any(condition))
+    except RuntimeError:
+        if _is_wrapped(condition):  # torch.func.vmap hides what it goes over
+            return False
+        raise
+
+
+def _is_wrapped(tensor: Any) -> bool:
+    """Whether torch.func stands between us and the values."""
+    return isinstance(tensor, torch.Tensor) and torch._C._functorch.is_functorch_wrapped_tensor(tensor)
 
 
 def _multiplexed_ry(angles: Any, *, controls: Wires, target: Any) -> list[Operation]:
@@ -269,7 +295,7 @@ class AutoencoderCircuit:
         trash_wires: which of the ansatz's qubits end in the bottleneck.
         overlap: `"swap"` (paper) or `"inverse"`, which needs no ancilla and no qubits for the original.
         reset: `"swap"` (paper) or `"measure"`, which needs no fresh qubits.
-        bottleneck: `"reset"` (paper), `"herald"`, where runs are discarded that do not measure 0, or `"none"`.
+        bottleneck: `"reset"` (paper), `"herald"`, where shots are discarded that do not measure 0, or `"none"`.
         decoder: `"adjoint"` of the encoder (paper), `"free"`, the adjoint of a circuit with angles of its own, or
             `"none"`.
         extra: how many of the ansatz's last qubits hold no pixel and enter in |0>.

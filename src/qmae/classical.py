@@ -37,6 +37,13 @@ class ClassicalConfig:
         if self.patch.image_size < 8:
             raise InputError(f"a network needs images of 8 x 8 pixels at least, not {self.patch.image_size}")
 
+    @property
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every parameter by its name, as it stands in a file of weights; none takes up memory."""
+        with torch.device("meta"):
+            network = NETWORKS[self.network](self.patch.image_size)
+        return {f"network.{name}": tuple(value.shape) for name, value in network.state_dict().items()}
+
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ClassicalConfig:
         """Rebuild a config from `dataclasses.asdict`, as it stands in `config.json`."""

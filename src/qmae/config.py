@@ -139,6 +139,17 @@ class ModelConfig:
         places = (len(self.patch.corners),) if self.conditioning == "separate" else ()
         return *places, sum(part.angle_shape[0] for part in self.parts), *self.ansatz.angle_shape[1:]
 
+    @property
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every parameter by its name, as it stands in a file of weights; computed without making any."""
+        shapes = {"angles": self.angle_shape}
+        if self.conditioning == "offsets":
+            shapes["offsets"] = (len(self.patch.corners), *self.angle_shape)
+        if self.mask_token != "none":
+            size = self.patch.image_size
+            shapes["token"] = self.patch.shape if self.mask_token == "shared" else (size, size)
+        return shapes
+
     @classmethod
     def preset(cls, name: str, patch: PatchMask, **settings: Any) -> ModelConfig:
         """The config of a preset.

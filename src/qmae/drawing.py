@@ -26,9 +26,12 @@ def text(drawing: Drawing, circuit: AutoencoderCircuit) -> str:
 
 
 def figure(drawing: Drawing, circuit: AutoencoderCircuit) -> Figure:
-    """Draw a circuit with matplotlib; the arguments are those of `text`."""
+    """Draw a circuit with matplotlib; the arguments are those of `text`.
+
+    The figure is no window of pyplot's: a notebook's or an application's is left alone.
+    """
     script, wires = _drawn(drawing, circuit)
-    drawn: Any = tape_mpl(script, wire_order=wires, style="black_white")
+    drawn: Any = tape_mpl(script, wire_order=wires, style="black_white", fig=Figure())
     return drawn[0]
 
 

@@ -8,6 +8,12 @@ from torch import Tensor
 
 from qmae.errors import InputError
 
+SSIM_SIDE = 8
+"""Pixels a side that SSIM needs at least."""
+
+ROUNDING = 1e-5
+"""Share of an image's brightest pixel below which another one is black: it is rounding error, no brightness."""
+
 
 def scale_to_maximum(images: Float[Tensor, "*images height width"]) -> Float[Tensor, "*images height width"]:
     """Divide every image by its own maximum, as all are before SSIM and the classifier; black stays black."""
@@ -21,7 +27,9 @@ def cosine_similarity(
     """Cosine of the angle between reconstruction and original as vectors of pixels; 0 for a black reconstruction."""
     from torchmetrics.functional import cosine_similarity
 
-    similarity = cosine_similarity(reconstructions.flatten(1), originals.flatten(1), reduction="none")
+    # The squares of very dark pixels would be 0.
+    pair = (scale_to_maximum(images).flatten(1) for images in (reconstructions, originals))
+    similarity = cosine_similarity(*pair, reduction="none").clamp(-1, 1)
     return similarity.where(_lit(reconstructions), 0)
 
 
@@ -38,8 +46,8 @@ def structural_similarity(
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     height, width = originals.shape[-2:]
-    if min(height, width) < 8:
-        raise InputError(f"SSIM needs images of 8 x 8 pixels at least, not {height} x {width}")
+    if min(height, width) < SSIM_SIDE:
+        raise InputError(f"SSIM needs images of {SSIM_SIDE} x {SSIM_SIDE} pixels at least, not {height} x {width}")
     similarity = structural_similarity_index_measure(
         scale_to_maximum(reconstructions)[:, None],
         scale_to_maximum(originals)[:, None],
@@ -57,10 +65,12 @@ def hole_fidelity(
 ) -> Float[Tensor, " images"]:
     """Squared cosine between reconstruction and original inside the hole alone; 0 for a hole left black.
 
-    NaN where the original itself is black there, so that there is nothing to be like.
+    NaN where the original itself is black there, so that there is nothing to be like: where no pixel has more than
+    `ROUNDING` of the brightness of the image's brightest one.
     """
     inside = [torch.where(hidden, images, 0) for images in (reconstructions, originals)]
-    return torch.where(_lit(inside[1]), cosine_similarity(*inside) ** 2, torch.nan)
+    lit = inside[1].amax((1, 2)) > ROUNDING * originals.amax((1, 2))
+    return torch.where(lit, cosine_similarity(*inside) ** 2, torch.nan)
 
 
 def hole_error(
@@ -73,14 +83,33 @@ def hole_error(
     return torch.where(hidden, error, 0).sum((1, 2)) / hidden.sum((1, 2))
 
 
+def squared_error(
+    reconstructions: Float[Tensor, "images height width"], originals: Float[Tensor, "images height width"]
+) -> Float[Tensor, " images"]:
+    """Mean squared error, both images scaled to their maximum."""
+    return (scale_to_maximum(reconstructions) - scale_to_maximum(originals)).square().mean((1, 2))
+
+
 def peak_signal_to_noise(
     reconstructions: Float[Tensor, "images height width"], originals: Float[Tensor, "images height width"]
 ) -> Float[Tensor, " images"]:
-    """Peak signal-to-noise ratio (PSNR) in dB, both images scaled to their maximum, so that the peak is 1."""
-    from torchmetrics.functional.image import peak_signal_noise_ratio
+    """Peak signal-to-noise ratio (PSNR) in dB of every image, both scaled to their maximum, so that the peak is 1.
 
-    scaled = scale_to_maximum(reconstructions), scale_to_maximum(originals)
-    return peak_signal_noise_ratio(*scaled, data_range=1.0, reduction="none", dim=(1, 2))
+    Of many images take `decibels` of the mean of `squared_error`, not the mean of these: an image without error has
+    infinitely many dB, or as many as its rounding error decides.
+    """
+    return decibels(squared_error(reconstructions, originals))
+
+
+def decibels(error: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+    """PSNR of a mean squared error where the peak is 1: -10 log10 of it."""
+    return -10 * error.log10()
+
+
+def without_rounding(probabilities: Float[Tensor, "images height width"]) -> Float[Tensor, "images height width"]:
+    """Set to 0 what is rounding error: amplitudes below `ROUNDING` of the largest of their image."""
+    floor = ROUNDING**2 * probabilities.amax((1, 2), keepdim=True)
+    return torch.where(probabilities > floor, probabilities, 0)
 
 
 def composite(

@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Inexact, Int
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from qmae.ansatz import SU4_IDENTITY
 from qmae.config import PRESETS, ModelConfig
 from qmae.errors import InputError
-from qmae.files import write_atomically
+from qmae.files import make_folder, read_json, refused, write_atomically
 from qmae.masking import Masks, PatchMask, hide
 from qmae.settings import Readout
 from qmae.simulation import Autoencoder, build_encoder, deal_out, embed, probabilities_of, read_out
+from qmae.weights import Shapes, load_tensors, to_bytes
 
 Module = TypeVar("Module", bound=nn.Module)
+
+
+class _Config(Protocol):
+    """The config of any model."""
+
+    @property
+    def parameter_shapes(self) -> Shapes:
+        """The shape of every parameter by its name, as it stands in a file of weights."""
+        ...
+
+
+Config = TypeVar("Config", bound=_Config)
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 """The files of a saved model."""
@@ -167,7 +179,7 @@ class MaskedAutoencoder(nn.Module):
             masks: one per image.
 
         Returns:
-            F in [0, 1], with a heralded bottleneck that of the runs that are kept. It is 0 where nothing is left to
+            F in [0, 1], with a heralded bottleneck that of the shots that are kept. It is 0 where nothing is left to
             embed: no lit pixel visible and no token.
 
         Raises:
@@ -178,7 +190,7 @@ class MaskedAutoencoder(nn.Module):
         return self._for_each(masks, lambda circuit, *states: circuit.fidelity(*states), images, references)
 
     def success_probability(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        """Share of the runs that are kept: 1 but with a heralded bottleneck, differentiable."""
+        """Share of the shots that are kept: 1 but with a heralded bottleneck, differentiable."""
         if self.config.bottleneck != "herald":
             return images.new_ones(len(images))
         return self._for_each(masks, lambda circuit, states: circuit.success_probability(states), images)
@@ -210,11 +222,17 @@ class MaskedAutoencoder(nn.Module):
         return 1 - self.fidelity(images, masks)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write `config.json` and `model.safetensors` into a folder."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / CONFIG, json.dumps({"model": asdict(self.config)}, indent=2) + "\n")
-        write_atomically(folder / WEIGHTS, save(self.state_dict()))
+        """Write `config.json` and `model.safetensors` into a folder, which is made if it is not there.
+
+        Raises:
+            InputError: a parameter is not finite, or the folder cannot be written.
+        """
+        folder, content = Path(folder), json.dumps({"model": asdict(self.config)}, indent=2) + "\n"
+        weights = to_bytes(self.state_dict(), {"model": json.loads(content)["model"]})
+        with refused("write to", folder):
+            make_folder(folder)
+        write_atomically(folder / WEIGHTS, weights)
+        write_atomically(folder / CONFIG, content)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> MaskedAutoencoder:
@@ -226,7 +244,7 @@ class MaskedAutoencoder(nn.Module):
         Raises:
             InputError: no such folder, or it holds no model.
         """
-        return load_pretrained(folder, lambda config: cls(ModelConfig.from_dict(config), generator=torch.Generator()))
+        return load_pretrained(folder, ModelConfig.from_dict, lambda config: cls(config, generator=torch.Generator()))
 
     def angles_at(self, position: Int[Tensor, "*patches"]) -> Float[Tensor, "blocks angles"]:
         """The angles of all blocks for one place of the hidden patch, or for the places of several."""
@@ -276,28 +294,39 @@ class MaskedAutoencoder(nn.Module):
 
 def locate(folder: str | Path) -> Path:
     """Where a model lies: a folder as it is, or, if there is none, that of the model of this name in the package."""
-    if str(folder) in SHIPPED and not Path(folder).is_dir():
+    if str(folder) in SHIPPED and not os.path.isdir(folder):
         return Path(str(resources.files("qmae"))) / "data" / "models" / folder
     return Path(folder)
 
 
-def load_pretrained(folder: str | Path, build: Callable[[dict[str, Any]], Module]) -> Module:
-    """Load a model from its folder.
+def load_pretrained(
+    folder: str | Path, parse: Callable[[dict[str, Any]], Config], build: Callable[[Config], Module]
+) -> Module:
+    """Load a model from its folder, in the precision of its weights.
 
     Args:
         folder: of `save_pretrained` or of a training run, or a name in `SHIPPED`.
-        build: makes the model, its parameters not yet those, of the `"model"` part of `config.json`.
+        parse: makes a config of the `"model"` part of `config.json`.
+        build: makes the model of a config, its parameters not yet those of the folder.
 
     Raises:
-        InputError: no such folder, or it holds no such model.
+        InputError: no such folder, or it holds no such model, or one whose weights are damaged.
     """
     folder = locate(folder)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(f"no run folder {folder}: make one with `qmae train --out {folder}`")
     try:
-        model = build(json.loads((folder / CONFIG).read_text())["model"])
-        model.load_state_dict(load_file(folder / WEIGHTS))
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        values = read_json(folder / CONFIG)["model"]
+        config = parse(values)
+        tensors, about = load_tensors(folder / WEIGHTS, config.parameter_shapes)
+        if about.get("model", values) != values:
+            raise InputError(f"{CONFIG} is not of the model whose weights lie beside it")
+        precisions = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
+        if not precisions <= {torch.float32} and not precisions <= {torch.float64}:
+            raise InputError("its weights are neither all float32 nor all float64")
+        model = build(config).to(*precisions)
+        model.load_state_dict(tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError, OverflowError, AttributeError) as error:
         raise InputError(f"{folder} holds no model that can be read ({error}): give the folder of a run") from error
     return model
 

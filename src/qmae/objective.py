@@ -41,15 +41,15 @@ def heralded(model: Trainable) -> bool:
     return isinstance(model, FreeModel) and model.heralded
 
 
-def check_finite(what: str, tensors: Iterable[Tensor | None]) -> None:
+def check_finite(what: str, tensors: Iterable[Tensor]) -> None:
     """Stop where a number is NaN or infinite.
 
     Args:
         what: they are, as in "... is not finite".
-        tensors: of any shapes; None for what there is not.
+        tensors: of any shapes.
 
     Raises:
         DivergenceError: one of them is not finite.
     """
-    if not all(bool(tensor.isfinite().all()) for tensor in tensors if tensor is not None):
+    if not all(bool(tensor.isfinite().all()) for tensor in tensors):
         raise DivergenceError(f"{what} is not finite")

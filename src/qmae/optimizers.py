@@ -50,7 +50,8 @@ class Adam:
         check_finite("the loss", [minimized])
         self.adam.zero_grad()
         minimized.mean().backward()
-        check_finite("the gradient", [parameter.grad for parameter in self.model.parameters()])
+        # Adam squares it: an infinite square would stop it for good, and silently.
+        check_finite("the gradient", [p.grad.square() for p in self.model.parameters() if p.grad is not None])
         self.adam.step()
         check_finite("a parameter", self.model.parameters())
         return losses.detach()

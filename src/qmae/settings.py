@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from qmae.errors import InputError
 
@@ -20,7 +20,7 @@ has a patch for every place of the grid."""
 
 Bottleneck = Literal["none", "reset", "herald"]
 """What becomes of the trash. `none`: there is none, nothing is compressed. `reset`: thrown away and replaced by |0>
-(paper). `herald`: measured, and only runs that give |0> are kept."""
+(paper). `herald`: measured, and only shots that give |0> are kept."""
 
 Decoder = Literal["adjoint", "free", "none"]
 """`adjoint`: the encoder backwards (paper). `free`: a circuit with angles of its own. `none`: what leaves the
@@ -94,7 +94,7 @@ class TrainingConfig:
         learning_rate: peak of the one-cycle schedule; with `sweeps` the token's constant one.
         seed: for the order of the images and their masks.
         method: `"adam"` or `"sweeps"`.
-        success_weight: what a discarded run costs, L in the loss 1 - F + L (1 - p); 0 but for heralded models.
+        success_weight: what a discarded shot costs, L in the loss 1 - F + L (1 - p); 0 but for heralded models.
 
     Raises:
         InputError: a number that is not positive or not finite, a negative weight, more epochs or another seed than a
@@ -122,16 +122,6 @@ class TrainingConfig:
             raise InputError(f"nobody can wait for more than {MOST_EPOCHS:,} epochs: choose fewer")
         if not -(2**63) <= self.seed < 2**63:
             raise InputError("a seed must be an integer of 64 bits: choose a smaller one")
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> TrainingConfig:
-        """Rebuild a config from `dataclasses.asdict`, as it stands in `config.json`.
-
-        Older run folders say 60,000 for all images of a sweep.
-        """
-        if values.get("method") == "sweeps" and values.get("batch_size") == 60_000:
-            values = {**values, "batch_size": None}
-        return cls(**values)
 
 
 TRAINING: dict[Preset, TrainingConfig] = {

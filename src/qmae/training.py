@@ -9,22 +9,24 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from pickle import UnpicklingError
 from tempfile import TemporaryFile
+from typing import Any
 
 import torch
 from jaxtyping import Float
-from safetensors.torch import save
 from torch import Tensor
 
+from qmae.checkpoints import checkpoint_bytes, describe, intact, load_checkpoint
+from qmae.checks import brightest_of, check_pixels, check_tensor
 from qmae.errors import DivergenceError, InputError
-from qmae.files import write_atomically
+from qmae.files import make_folder, refused, remove, write_atomically
 from qmae.masking import Masks
 from qmae.models import WEIGHTS, embed_references, in_batches
 from qmae.objective import Trainable
 from qmae.optimizers import build_optimizer, check_method
 from qmae.progress import Progress, silent
 from qmae.settings import TrainingConfig
+from qmae.weights import to_bytes
 
 COLUMNS = (
     *("step", "epoch", "loss_mean", "loss_p05", "loss_p95"),
@@ -64,10 +66,39 @@ class History:
         Raises:
             ValueError: the text is something else, or holds no step.
         """
-        header, *rows = csv.reader(io.StringIO(text))
+        try:
+            header, *rows = csv.reader(io.StringIO(text))
+        except csv.Error as error:
+            raise ValueError(f"no CSV: {error}") from error
         if tuple(header) != COLUMNS or not rows or any(len(row) != len(COLUMNS) for row in rows):
             raise ValueError("no history of a training")
-        return cls([[float(value or "nan") for value in row] for row in rows])
+        if not text.endswith("\n"):
+            raise ValueError("it is cut short")
+        return cls.of([[float(value or "nan") for value in row] for row in rows])
+
+    @classmethod
+    def of(cls, rows: list[list[float]]) -> History:
+        """Make one of its rows.
+
+        Raises:
+            ValueError: they are not of one training: steps are missing, or epochs have different numbers of them.
+        """
+        history = cls(rows)
+        wanted = [[step + 1, step // history.steps_per_epoch + 1] for step in range(len(rows))]
+        if [row[:2] for row in rows] != wanted or any(len(row) != len(COLUMNS) for row in rows):
+            raise ValueError("its steps are not those of a training")
+        return history
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of the first epoch, which are those of every epoch once it is finished."""
+        return max(1, sum(row[1] == 1 for row in self.rows))
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs are finished: the last step of each knows the fidelity on validation images."""
+        ends = self.column("validation_fidelity")[self.steps_per_epoch - 1 :: self.steps_per_epoch]
+        return sum(value == value for value in ends)
 
 
 # Whatever the caller computes without gradients, a training needs them.
@@ -93,8 +124,8 @@ def train(
         images: training images in [0, 1].
         validation: images that only measure; their masks are the same in every epoch.
         config: epochs, batch size, learning rate, seed.
-        folder: if given, it is made, the state after every epoch is kept there, and training goes on from what lies
-            there.
+        folder: if given, the state after every epoch is kept here and training goes on from what lies here. It is made
+            if it is not there. Of two processes at a time in one folder, `qmae.runs.Run.train` refuses the second.
         device: where to compute.
         progress: told of every step.
 
@@ -102,24 +133,24 @@ def train(
         The history of all steps, those before a resume included.
 
     Raises:
-        InputError: a model, images, a device or a folder that cannot be used; or a config that is not for this model.
+        InputError: a model, images, a device or a folder that cannot be used, or a config that is not for this model; or
+            the folder holds another training.
         DivergenceError: a loss, a gradient, a parameter or the validation fidelity is not finite; the model is that of
             the last step before which all of them were, the folder that of the last finished epoch.
     """
     device = _usable_device(device)
     _check_model(model)
-    images, validation = (
-        _checked(batch, what, model) for batch, what in ((images, "training"), (validation, "validation"))
-    )
+    images, validation = _checked(images, "training images", model), _checked(validation, "validation images", model)
     check_method(model, config)
-    folder, made = (None, False) if folder is None else _writable(Path(folder))
+    place = None if folder is None else Path(folder)
+    made = place is not None and _make(place)
     try:
         model.to(device)
-        return _train(model, images.to(device), validation.to(device), config, folder, progress)
+        return _train(model, images.to(device), validation.to(device), config, place, progress)
     except BaseException:
-        if folder and made:
+        if place is not None and made:
             with suppress(OSError):  # an epoch lies there
-                folder.rmdir()
+                place.rmdir()
         raise
     finally:
         model.cpu()
@@ -138,7 +169,8 @@ def _train(
     validation_masks = model.config.patch.sample(
         len(validation), generator=torch.Generator().manual_seed(VALIDATION_MASK_SEED)
     ).to(device)
-    state = _TrainingState(model, config, steps_per_epoch=-(-len(images) // batch_size))
+    settings = describe(model.config, config, images, validation)
+    state = _TrainingState(model, config, steps_per_epoch=-(-len(images) // batch_size), settings=settings)
     if folder and (folder / CHECKPOINT).exists():
         state.load(folder / CHECKPOINT)
     history = state.history
@@ -160,7 +192,7 @@ def _train(
         model.cpu()
         # Again, in case the last training was interrupted between its last checkpoint and these.
         state.export(folder)
-        (folder / CHECKPOINT).unlink()
+        remove(folder / CHECKPOINT)
     return history
 
 
@@ -168,7 +200,7 @@ def _usable_device(device: torch.device | str) -> torch.device:
     try:
         found = torch.device(device)
         torch.empty(1, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         raise InputError(f"no device {device} is at hand: choose cpu") from error
     if found.type == "meta":
         raise InputError("the device meta holds no numbers: choose cpu")
@@ -185,31 +217,27 @@ def _check_model(model: Trainable) -> None:
             raise InputError("the model has a parameter that is not finite: train another one")
 
 
-def _checked(
-    images: Float[Tensor, "images height width"], what: str, model: Trainable
-) -> Float[Tensor, "images size size"]:
+def _checked(images: Tensor, what: str, model: Trainable) -> Float[Tensor, "images size size"]:
     """Images that a model can be trained on or measured by, in its precision."""
     size = model.config.patch.image_size
-    if images.ndim != 3 or not len(images) or images.shape[1:] != (size, size):
-        shape = list(images.shape)
-        raise InputError(
-            f"{what} images have shape {shape}: give one or more of the model's {size} x {size} pixels, [N, {size}, {size}]"
-        )
+    check_tensor(images, what=what)
+    if images.shape[1:] != (size, size):
+        raise InputError(f"{what} have shape {list(images.shape)}: give those of the model's size, [N, {size}, {size}]")
+    check_pixels(images, at_least=brightest_of(size), what=what)
     # Refuse what cannot be embedded now, not in the middle of an epoch.
     embed_references(images)
     return images.to(next(model.parameters()).dtype)
 
 
-def _writable(folder: Path) -> tuple[Path, bool]:
-    """Make a folder, if there is none, in which files can be made; and whether there was none."""
-    try:
+def _make(folder: Path) -> bool:
+    """Make a folder in which files can be made; returns whether there was none."""
+    with refused("write to", folder):
         made = not folder.exists()
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
+        # Root may pass the permission bits of a file system that is read-only all the same: try it.
         with TemporaryFile(dir=folder):
             pass
-    except OSError as error:
-        raise InputError(f"cannot write to {folder} ({error.strerror}): choose another folder") from error
-    return folder, made
+    return made
 
 
 @torch.no_grad()
@@ -225,8 +253,10 @@ def mean_fidelity(
 class _TrainingState:
     """All that a checkpoint must hold so that a resumed run equals an uninterrupted one."""
 
-    def __init__(self, model: Trainable, config: TrainingConfig, *, steps_per_epoch: int) -> None:
-        self.model = model
+    def __init__(
+        self, model: Trainable, config: TrainingConfig, *, steps_per_epoch: int, settings: dict[str, Any]
+    ) -> None:
+        self.model, self.settings = model, settings
         self.steps_per_epoch = steps_per_epoch
         self.total_steps = config.epochs * steps_per_epoch
         self.optimizer = build_optimizer(model, config, total_steps=self.total_steps)
@@ -282,34 +312,33 @@ class _TrainingState:
 
     def save(self, folder: Path) -> None:
         """Write the checkpoint, which alone counts for a resume, and beside it the model and its history."""
-        content = io.BytesIO()
         state = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "history": self.history.rows,
         }
-        torch.save(state, content)
-        write_atomically(folder / CHECKPOINT, content.getvalue())
+        write_atomically(folder / CHECKPOINT, checkpoint_bytes(state, self.settings))
         self.export(folder)
 
     def export(self, folder: Path) -> None:
-        """Write the model and its history."""
+        """Write the history, and the model with the number of steps that it is trained."""
         write_atomically(folder / HISTORY, self.history.to_csv())
-        # A parametrization may keep a matrix transposed, which the format does not know.
-        write_atomically(folder / WEIGHTS, save({k: v.contiguous() for k, v in self.model.state_dict().items()}))
+        about = {"model": self.settings["model"], "steps": len(self.history.rows)}
+        write_atomically(folder / WEIGHTS, to_bytes(self.model.state_dict(), about))
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint.
 
         Raises:
-            InputError: it cannot be read.
+            InputError: it cannot be read, or is of another training.
         """
-        try:
-            state = torch.load(path, weights_only=True, map_location="cpu")
+        state = load_checkpoint(path, self.settings)
+        with intact(path):
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.generator.set_state(state["generator"])
-            self.history.rows = state["history"]
-        except (OSError, EOFError, KeyError, RuntimeError, ValueError, UnpicklingError) as error:
-            raise InputError(f"{path} is damaged and cannot be resumed: remove it and train anew") from error
+            self.history = History.of([list(map(float, row)) for row in state["history"]])
+            if self.history.epochs * self.steps_per_epoch != len(self.history.rows):
+                raise ValueError("its history is not one of whole epochs")
+        self.good = self._parameters()

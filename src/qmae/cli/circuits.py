@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qmae.cli.common import RunInterruptedError, SeedOption, app
+from qmae.cli.common import MOST, RunInterruptedError, SeedOption, app, work_in
 from qmae.errors import InputError
 from qmae.settings import Drawing, ExportFormat, Overlap, Reset
 from qmae.terminal import console, show_progress
@@ -38,7 +38,7 @@ RunArgument = Annotated[Path, typer.Argument(help="Run folder of `qmae train`, o
 @app.command(rich_help_panel=PANEL)
 def verify(
     run: Annotated[Path | None, typer.Argument(help="Run folder, or `qmae-plus-25`; by default a random QMAE.")] = None,
-    images: Annotated[int, typer.Option(min=1, help="How many test images.")] = 5,
+    images: Annotated[int, typer.Option(min=1, max=MOST, help="How many test images.")] = 5,
     seed: SeedOption = 0,
 ) -> None:
     """Hold the fast simulation against the full circuit in PennyLane, of 18 qubits for QMAE, on real images.
@@ -61,9 +61,8 @@ def verify(
         console.print(
             f"{circuit.num_wires:2} qubits, overlap {circuit.overlap:8} reset {circuit.reset:8} {found.precision:11}"
             f"worst difference in fidelity {found.fidelity:.1e}, in a pixel's probability {found.probability:.1e}",
-            highlight=False,
         )
-        if max(found.fidelity, found.probability) > found.tolerance:
+        if not found.agrees:
             raise InputError(
                 f"that is more than {found.tolerance:g}: simulation and circuit differ, which is a bug of qmae"
             )
@@ -71,10 +70,11 @@ def verify(
 
 @app.command("run", rich_help_panel=PANEL)
 def run_model(
+    context: typer.Context,
     run: RunArgument,
     device: Annotated[str, typer.Option(help="A PennyLane device, of an installed plugin, too.")] = "lightning.qubit",
-    shots: Annotated[int, typer.Option(help="Runs of the circuit per value.")] = 10_000,
-    images: Annotated[int, typer.Option(min=1, help="How many test images.")] = 5,
+    shots: Annotated[int, typer.Option(min=1, max=10_000_000, help="Shots of the circuit per value.")] = 10_000,
+    images: Annotated[int, typer.Option(min=1, max=MOST, help="How many test images.")] = 5,
     device_option: Annotated[
         list[str] | None, typer.Option(help="Argument of the device, `key=value`; may be repeated.")
     ] = None,
@@ -97,22 +97,20 @@ def run_model(
     model, originals, masks = _test_images(run, images, seed)
     circuit = AutoencoderCircuit.of(model.config, overlap, reset)
     target = Target(circuit, device, shots, options)
-    folder = new_folder(out) if out else None
-    console.print(f"{target.num_wires} qubits on {device}, {shots:,} runs per value", highlight=False)
-    about = {"run": str(run), "device": device, "options": options, "shots": shots, "overlap": overlap, "reset": reset}
+    folder = work_in(context, new_folder(out)) if out else None
+    console.print(f"{target.num_wires} qubits on {device}, {shots:,} shots per value")
+    about = {"run": str(run), "device": device, "shots": shots, "overlap": overlap, "reset": reset}
+    about["options"] = {name: _plain(value) for name, value in options.items()}
     estimates = []
     for index, found in enumerate(run_on_device(model, originals, masks, target)):
         estimates.append(found)
         if folder:
             _write_estimates(folder, about, estimates)
-        distance = abs(found.probabilities - found.exact_probabilities).sum() / 2
-        by_chance = found.probability_errors.sum() / (2 * math.pi) ** 0.5  # half the mean |x| of a normal distribution
-        kept = f"; {found.success:.0%} of the runs kept" if found.success < 1 else ""
+        kept = f"; {found.success:.0%} of the shots kept" if found.success < 1 else ""
         console.print(
             f"image {index}: fidelity {found.fidelity:.4f} ± {found.standard_error:.4f}, exact "
-            f"{found.exact_fidelity:.4f}; reconstruction off by {distance:.4f}, by chance {by_chance:.4f} "
-            f"(total variation){kept}",
-            highlight=False,
+            f"{found.exact_fidelity:.4f}; reconstruction off by {found.variation:.4f}, by chance "
+            f"{found.expected_variation:.4f} (total variation){kept}",
         )
     if folder:
         _draw_estimates(folder, estimates, originals, masks)
@@ -121,12 +119,13 @@ def run_model(
 
 @app.command(rich_help_panel=PANEL)
 def shots(
+    context: typer.Context,
     run: RunArgument,
     out: Annotated[Path, typer.Option(help="Folder for table and figure.")] = Path("shots"),
-    images: Annotated[int, typer.Option(min=1, help="How many test images.")] = 5,
+    images: Annotated[int, typer.Option(min=1, max=MOST, help="How many test images.")] = 5,
     seed: SeedOption = 0,
 ) -> None:
-    """What an error of the fidelity costs in runs of the circuit, and training on gradients measured by shots.
+    """What an error of the fidelity costs in shots of the circuit, and training on gradients measured by shots.
 
     Example: `qmae shots runs/mine --out shots`
     """
@@ -139,7 +138,7 @@ def shots(
     from qmae.shots import descents, spreads
 
     model, originals, masks = _test_images(run, images, seed)
-    folder = new_folder(out)
+    folder = work_in(context, new_folder(out))
     scattered = spreads(model, originals, masks, seed=seed, progress=show_progress)
     small = load_images("mnist", split="train", size=2)[0][:64]
     small_masks = PatchMask(2, 0.25).sample(len(small), generator=torch.Generator().manual_seed(seed))
@@ -151,10 +150,13 @@ def shots(
 
 @app.command(rich_help_panel=PANEL)
 def noise(
+    context: typer.Context,
     qmae: Annotated[Path, typer.Argument(help="Run folder of a QMAE.")],
     qae: Annotated[Path, typer.Argument(help="Run folder of a QAE with the same masks.")],
     out: Annotated[Path, typer.Option(help="Folder for table and figure.")] = Path("noise"),
-    images: Annotated[int, typer.Option(min=1, help="How many test images; each takes three minutes or so.")] = 10,
+    images: Annotated[
+        int, typer.Option(min=1, max=MOST, help="How many test images; each takes three minutes or so.")
+    ] = 10,
     resume: Annotated[bool, typer.Option("--resume", help="Go on in a folder; nothing is computed twice.")] = False,
     seed: SeedOption = 0,
 ) -> None:
@@ -163,7 +165,7 @@ def noise(
     Example: `qmae noise runs/qmae runs/qae --images 2 --out noise`
     """
     from qmae.circuit_report import noise_figure, noise_report
-    from qmae.files import new_folder, write_atomically
+    from qmae.files import new_folder, read_text, write_atomically
     from qmae.noise import rows_from_json, study
 
     model, originals, masks = _test_images(qmae, images, seed)
@@ -174,13 +176,14 @@ def noise(
             f"{qmae} and {qae} must be a QMAE and a QAE of the same masks, circuit and data, in this order"
         )
     records = out / "rows.json"
-    rows = rows_from_json(records.read_text()) if resume and records.exists() else []
+    rows = rows_from_json(read_text(records)) if resume and records.exists() else []
     if not rows:
         new_folder(out)
+    work_in(context, out)
     try:
         for row in study([model, other], originals, masks, done=rows, progress=show_progress):
             rows = [*rows, row]
-            write_atomically(records, json.dumps([asdict(row) for row in rows]) + "\n")
+            write_atomically(records, json.dumps([asdict(row) for row in rows], allow_nan=False) + "\n")
     except KeyboardInterrupt:
         raise RunInterruptedError("go on with the same command and --resume") from None
     reported = [row for row in rows if row.image < images]
@@ -191,7 +194,7 @@ def noise(
 @app.command(rich_help_panel=PANEL)
 def export(
     run: RunArgument,
-    image: Annotated[int, typer.Option(min=0, help="Which test image the circuit prepares.")] = 0,
+    image: Annotated[int, typer.Option(min=0, max=MOST, help="Which test image the circuit prepares.")] = 0,
     kind: Annotated[ExportFormat, typer.Option("--format", help="OpenQASM 3, OpenQASM 2 or Qiskit's QPY.")] = "qasm3",
     out: Annotated[Path | None, typer.Option(help="File; by default qmae.qasm or qmae.qpy.")] = None,
     overlap: OverlapOption = "swap",
@@ -228,8 +231,12 @@ def export(
 
 @app.command(rich_help_panel=PANEL)
 def resources(
-    size: Annotated[list[int] | None, typer.Option(help="Pixels a side; may be repeated; 8, 16, 32, 64.")] = None,
-    layers: Annotated[list[int] | None, typer.Option(min=1, help="Of the ansatz; may be repeated; 1, 2.")] = None,
+    size: Annotated[
+        list[int] | None, typer.Option(min=2, max=256, help="Pixels a side; may be repeated; 8, 16, 32, 64.")
+    ] = None,
+    layers: Annotated[
+        list[int] | None, typer.Option(min=1, max=1000, help="Of the ansatz; may be repeated; 1, 2.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print records in place of a table.")] = False,
 ) -> None:
     """Qubits, gates and depth of the circuits, as written and compiled to a heavy-hex lattice and a line.
@@ -247,7 +254,7 @@ def resources(
         check_size(pixels)
     rows = list(count(sizes, list(get_args(Overlap)), layers or [1, 2], progress=show_progress))
     text = json.dumps([asdict(row) for row in rows], indent=2) if as_json else resource_table(rows)
-    console.print(text, markup=False, highlight=False)
+    console.print(text)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -255,7 +262,7 @@ def draw(
     drawing: Annotated[Drawing, typer.Argument(help="What is drawn; Figures 3 to 5 of the paper and the ansatz.")],
     out: Annotated[Path | None, typer.Option(help="A .png or .svg file; by default text is printed.")] = None,
     qubits: Annotated[int, typer.Option(min=2, max=12, help="Of the ansatz.")] = 8,
-    layers: Annotated[int, typer.Option(min=1, help="Of the ansatz.")] = 1,
+    layers: Annotated[int, typer.Option(min=1, max=20, help="Of the ansatz.")] = 1,
     overlap: OverlapOption = "swap",
     reset: ResetOption = "swap",
 ) -> None:
@@ -271,7 +278,7 @@ def draw(
 
     circuit = AutoencoderCircuit(Ansatz(qubits, layers), (0,), overlap, reset)
     if out is None:
-        console.print(text(drawing, circuit), markup=False, highlight=False)
+        console.print(text(drawing, circuit))
         return
     kind = out.suffix.removeprefix(".")
     if kind not in ("png", "svg"):
@@ -285,6 +292,7 @@ def _load(run: Path) -> tuple[MaskedAutoencoder, str]:
     from qmae.runs import Run
 
     opened = Run.open(run)
+    opened.check_data()
     model = opened.load()
     if not isinstance(model, MaskedAutoencoder):
         raise InputError(f"{run} holds a classical network, which is no circuit: give the run of a quantum model")
@@ -327,14 +335,22 @@ def _device_options(pairs: list[str]) -> dict[str, Any]:
             options[key] = literal_eval(value)
         except (ValueError, TypeError, SyntaxError):
             options[key] = value
+        except (RecursionError, MemoryError) as error:
+            raise InputError(f"--device-option {key}: its value is nested too deeply: write a plain one") from error
     return options
+
+
+def _plain(value: Any) -> Any:
+    """A device's option for a record: JSON knows neither sets nor infinity."""
+    finite = isinstance(value, (str, bool, int, type(None))) or (isinstance(value, float) and math.isfinite(value))
+    return value if finite else repr(value)
 
 
 def _write_estimates(folder: Path, about: dict[str, Any], estimates: list[Estimate]) -> None:
     from qmae.files import write_atomically
 
     rows = [{name: getattr(value, "tolist", lambda v=value: v)() for name, value in vars(e).items()} for e in estimates]
-    write_atomically(folder / "estimates.json", json.dumps({**about, "images": rows}, default=str) + "\n")
+    write_atomically(folder / "estimates.json", json.dumps({**about, "images": rows}, allow_nan=False) + "\n")
 
 
 def _draw_estimates(folder: Path, estimates: list[Estimate], originals: Tensor, masks: Masks) -> None:
@@ -357,8 +373,8 @@ def _write_study(folder: Path, records: Any, text: str, figure: Any) -> None:
     from qmae.figures import render
     from qmae.files import write_atomically
 
-    write_atomically(folder / "rows.json", json.dumps(records) + "\n")
+    write_atomically(folder / "rows.json", json.dumps(records, allow_nan=False) + "\n")
     write_atomically(folder / "report.md", text)
     write_atomically(folder / "figure.png", render(figure))
-    console.print(text, markup=False, highlight=False)
+    console.print(text)
     console.print(f"Table, figure and records: {folder}")

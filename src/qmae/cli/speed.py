@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 def benchmark(
     peers: Annotated[bool, typer.Option("--peers", help="Other simulators as well, two minutes or so.")] = False,
     qubits: Annotated[
-        list[int] | None, typer.Option(help="Time and memory of other image sizes; even, may be repeated.")
+        list[int] | None,
+        typer.Option(min=2, max=24, help="Time and memory of other image sizes; even, may be repeated."),
     ] = None,
     layers: Annotated[
-        list[int] | None, typer.Option(min=1, help="Of the ansatz; may be repeated with --qubits.")
+        list[int] | None, typer.Option(min=1, max=10_000, help="Of the ansatz; may be repeated with --qubits.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images per step.")] = TrainingConfig.batch_size,
-    threads: Annotated[int, typer.Option(min=1, help="Of torch.")] = 2,
+    batch_size: Annotated[int, typer.Option(min=1, max=MOST, help="Images per step.")] = TrainingConfig.batch_size,
+    threads: Annotated[int, typer.Option(min=1, max=1024, help="Of torch.")] = 2,
     as_json: Annotated[Path | None, typer.Option("--json", help="Keep the measurements in this file.")] = None,
     figure: Annotated[Path | None, typer.Option(help="Draw what --qubits measures into this PNG file.")] = None,
     seed: SeedOption = 0,

@@ -16,6 +16,7 @@ from qmae.cli.common import (
     app,
     data_source,
     torch_device,
+    work_in,
 )
 from qmae.errors import InputError
 from qmae.settings import (
@@ -29,15 +30,20 @@ from qmae.settings import (
     Placement,
     Preset,
     Readout,
+    Split,
 )
 from qmae.terminal import console, print_rows, show_progress
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
+
+    from qmae.runs import Run
 
 
 @app.command()
 def reproduce(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder for report, figures and trained models.")] = Path("reproduction"),
     budget: Annotated[
         Literal["full", "quick"], typer.Option(help="`quick`: all of it in small, in 3 minutes at most.")
@@ -67,6 +73,7 @@ def reproduce(
     device = torch_device(accelerator)
     if not (resume and (out / "runs").is_dir()):
         new_folder(out)
+    work_in(context, out)
     protocol = replace(BUDGETS[budget], placement=placement, seed=seed)
     protocol = replace(protocol, seeds=seeds or protocol.seeds)
     (out / "runs").mkdir(exist_ok=True)
@@ -139,7 +146,10 @@ def train(
     data: Annotated[str, typer.Option(help="`mnist`, or an .npz file with `images` [N, H, W].")] = "mnist",
     size: Annotated[int, typer.Option(help="Pixels a side, a power of two.")] = 16,
     out: Annotated[Path | None, typer.Option(help="Run folder; by default named after model and seed.")] = None,
-    resume: Annotated[Path | None, typer.Option(help="Go on with this run, with its own settings.")] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(help="Go on with this run, with its own settings; --data says where its data lie now."),
+    ] = None,
     accelerator: AcceleratorOption = "auto",
 ) -> None:
     """Train one model into a run folder.
@@ -155,6 +165,8 @@ def train(
     if resume:
         _refuse_beside_resume(context)
         run = Run.open(resume)
+        if _is_given(context, "data"):
+            run = replace(run, data=data_source(data))
     else:
         training = _given(
             epochs=epochs,
@@ -179,6 +191,8 @@ def train(
         folder = out or Path("runs") / f"{preset}-{mask_ratio:g}{several}-{placement}-seed{seed}"
         run = Run(check_free(folder), config, settings, data_source(data))
     device = torch_device(accelerator)
+    if run.starts_anew:
+        console.print(f"{run.folder} has no checkpoint to go on from: training starts anew", markup=False)
     try:
         run.train(device=device, progress=show_progress)
     except KeyboardInterrupt:
@@ -186,7 +200,7 @@ def train(
         raise RunInterruptedError(kept) from None
     history = run.history()
     console.print(
-        f"{run.folder}: {run.training.epochs} epochs in {history.column('seconds')[-1]:.0f} s, "
+        f"{run.folder}: {history.epochs} epochs in {history.column('seconds')[-1]:.0f} s, "
         f"validation fidelity {history.column('validation_fidelity')[-1]:.4f}; "
         f"measure it with `qmae evaluate {run.folder}`"
     )
@@ -230,16 +244,21 @@ def evaluate(
     given = {"ratio": mask_ratio, "placement": placement, "patches": patches}
     patch = replace(opened.model.patch, **{name: value for name, value in given.items() if value is not None})
     source = data_source(data) if data else opened.data
+    if not data:
+        opened.check_data()
+    held_out = opened.holds_out(source)
+    split: Split = "test" if held_out or source == "mnist" else "all"
     test = TestSet.load(
         source,
         size=patch.image_size,
-        limit=images,
-        split="test" if source in ("mnist", opened.data) else "all",
+        split=split,
         classifier=load_classifier(classifier) if classifier else None,
         mask_seed=seed,
         device=torch_device(accelerator),
         progress=show_progress,
     )
+    chosen = slice(None) if held_out else _unseen(opened, source, split)
+    test = replace(test, images=test.images[chosen][:images], labels=test.labels[chosen][:images])
     rows = measure_run(opened, test, patch, on_rows=print_rows)
     protocol = {"data": source, "mask_seed": seed, **asdict(patch)}
     content = metrics_json(protocol, test.classifier_accuracy, rows)
@@ -250,6 +269,7 @@ def evaluate(
 
 @app.command()
 def reconstruct(
+    context: typer.Context,
     run: Annotated[Path, typer.Argument(help="Run folder of `qmae train`, or `qmae-plus-25`, of the package.")],
     images: Annotated[list[Path], typer.Argument(help="Image files, light on dark as MNIST is.")],
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("reconstructions"),
@@ -280,7 +300,7 @@ def reconstruct(
     originals = load_files(images, size=patch.image_size)
     masks = patch.sample(len(images), generator=generator) if position is None else patch.at(position, len(images))
     record = pictures([model], originals, masks, readout=readout, device=torch_device(accelerator))
-    folder = new_folder(out)
+    folder = work_in(context, new_folder(out))
     completed = zip(images, record.reconstructions[model.name], record.fidelity[model.name], strict=True)
     for index, (path, pixels, fidelity) in enumerate(completed):
         picture = folder / f"{index:03d}-{path.stem}.png"
@@ -319,10 +339,26 @@ def _given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
+def _unseen(run: Run, source: str, split: Split) -> Tensor:
+    """Which images of other data a run may be measured on: those that it was not trained on."""
+    import torch
+
+    unseen = torch.from_numpy(run.unseen(source, split))
+    if seen := int((~unseen).sum()):
+        if not unseen.any():
+            raise InputError(f"all images of {source} were trained on: measure {run.folder} on others")
+        console.print(f"{seen} of {len(unseen)} images were trained on and are left out", markup=False)
+    return unseen
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def _refuse_beside_resume(context: typer.Context) -> None:
     for name in context.params:
-        source = context.get_parameter_source(name)
-        if name not in ("resume", "accelerator") and source is not None and source.name == "COMMANDLINE":
+        if name not in ("resume", "data", "accelerator") and _is_given(context, name):
             option = name.replace("_", "-")
             raise InputError(f"--{option} beside --resume: a run goes on with its own settings; leave --{option} out")
 

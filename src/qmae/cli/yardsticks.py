@@ -16,6 +16,7 @@ from qmae.cli.common import (
     app,
     data_source,
     torch_device,
+    work_in,
 )
 from qmae.errors import InputError
 from qmae.settings import TUNED, Design, Preset
@@ -24,6 +25,7 @@ from qmae.terminal import console, print_rows, show_progress
 
 @app.command()
 def ceiling(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder for the searches and their result.")] = Path("ceiling"),
     design: Annotated[
         list[str] | None, typer.Option(help=f"{', '.join(get_args(Design))}; may be repeated; by default all.")
@@ -59,6 +61,7 @@ def ceiling(
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is no folder: choose another --out")
     test = TestSet.load(data, size=size, limit=images, device=device, progress=show_progress)
+    work_in(context, out)
     rows = []
     try:
         for config in configs:
@@ -83,6 +86,7 @@ def ceiling(
 
 @app.command()
 def compare(
+    context: typer.Context,
     runs: Annotated[list[Path], typer.Argument(help="Run folders, of quantum models, networks or searches.")],
     out: Annotated[Path, typer.Option(help="Folder for report, figures and metrics.json.")] = Path("comparison"),
     baselines: Annotated[Literal["all", "none"], typer.Option(help="Yardsticks beside the runs.")] = "all",
@@ -104,6 +108,8 @@ def compare(
 
     opened = [Run.open(run) for run in runs]
     patch, data = common_patch(opened), opened[0].data
+    for run in opened:
+        run.check_data()
     test = TestSet.load(
         data,
         size=patch.image_size,
@@ -112,7 +118,7 @@ def compare(
         device=torch_device(accelerator),
         progress=show_progress,
     )
-    folder = new_folder(out)
+    folder = work_in(context, new_folder(out))
     others = yardsticks(data, patch.image_size) if baselines == "all" else []
     comparison = measure(opened, others, test, on_row=lambda row: print_rows([row]))
     write_comparison(comparison, opened, test, folder)
@@ -121,6 +127,7 @@ def compare(
 
 @app.command()
 def study(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder for report, figures, trained models and metrics.json.")] = Path(
         "study"
     ),
@@ -142,6 +149,7 @@ def study(
     device = torch_device(accelerator)
     if not (out / "runs").is_dir():
         new_folder(out)
+    work_in(context, out)
     try:
         results = run_study(
             PLANS[budget],
@@ -159,6 +167,7 @@ def study(
 
 @app.command()
 def tune(
+    context: typer.Context,
     preset: Annotated[
         list[str] | None, typer.Option(help=f"{', '.join(TUNED)}; may be repeated; by default all.")
     ] = None,
@@ -189,6 +198,7 @@ def tune(
     device, patch = torch_device(accelerator), PatchMask(size, mask_ratio)
     if not (out / "runs").is_dir():
         new_folder(out)
+    work_in(context, out)
     try:
         found = [
             search(
