@@ -42,7 +42,7 @@ def heralded(model: Trainable) -> bool:
 
 
 def check_finite(what: str, tensors: Iterable[Tensor]) -> None:
-    """Stop where a number is NaN or infinite.
+    """Stop where a number is NaN or infinite, or so large that the norm of them all is.
 
     Args:
         what: they are, as in "... is not finite".
@@ -51,5 +51,6 @@ def check_finite(what: str, tensors: Iterable[Tensor]) -> None:
     Raises:
         DivergenceError: one of them is not finite.
     """
-    if not all(bool(tensor.isfinite().all()) for tensor in tensors):
+    # Images are divided by norms, and Adam by squares: where these overflow nothing is left, which must not pass.
+    if not all(bool(tensor.detach().square().sum().isfinite()) for tensor in tensors):
         raise DivergenceError(f"{what} is not finite")

@@ -22,7 +22,7 @@ from qmae.errors import DivergenceError, InputError
 from qmae.files import make_folder, refused, remove, write_atomically
 from qmae.masking import Masks
 from qmae.models import WEIGHTS, embed_references, in_batches
-from qmae.objective import Trainable
+from qmae.objective import Trainable, check_finite
 from qmae.optimizers import build_optimizer, check_method
 from qmae.progress import Progress, silent
 from qmae.settings import TrainingConfig
@@ -268,7 +268,7 @@ class _TrainingState:
     def step(self, images: Float[Tensor, "batch size size"], masks: Masks) -> list[float]:
         """One step; returns mean and quantiles of the loss 1 - F, the learning rate, how many were skipped.
 
-        If it cannot be finished, the parameters are those before it, or, where they are at fault, those before these.
+        If it cannot be finished, the parameters are those before it, or, if their loss is at fault, those before these.
         """
         used = self.model.usable(images, masks)
         summary, rate = [float("nan")] * 3, self.optimizer.learning_rate
@@ -276,12 +276,13 @@ class _TrainingState:
             before = self._parameters()
             try:
                 losses = self.optimizer.step(images[used], masks[used])
+                self.good = before
+                check_finite("a parameter", self.model.parameters())
             except (DivergenceError, torch.linalg.LinAlgError) as error:
                 raise self._diverged(len(self.history.rows) + 1, str(error)) from error
             except BaseException:
                 self._restore(before)
                 raise
-            self.good = before
             low, high = torch.quantile(losses, losses.new_tensor([0.05, 0.95])).tolist()
             summary = [losses.mean().item(), low, high]
         self.optimizer.advance()
