@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -79,6 +80,9 @@ Preset = Literal[
 Method = Literal["adam", "sweeps"]
 """How angles are trained. `adam`: by gradients (paper). `sweeps`: block by block, each set to the best it can be."""
 
+MOST_EPOCHS = 10**9
+"""More than any training takes, and few enough to count its steps in 64 bits."""
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -86,18 +90,19 @@ class TrainingConfig:
 
     Attributes:
         epochs: passes over the training images.
-        batch_size: images per step of Adam.
+        batch_size: images per step; None: all training images.
         learning_rate: peak of the one-cycle schedule; with `sweeps` the token's constant one.
         seed: for the order of the images and their masks.
         method: `"adam"` or `"sweeps"`.
-        success_weight: what a discarded shot costs, L in the loss 1 - F + L (1 - p).
+        success_weight: what a discarded shot costs, L in the loss 1 - F + L (1 - p); 0 but for heralded models.
 
     Raises:
-        InputError: a number that is not positive, a negative weight, or an unknown method.
+        InputError: a number that is not positive or not finite, a negative weight, more epochs or another seed than a
+            computer can count, or an unknown method.
     """
 
     epochs: int = 3
-    batch_size: int = 128
+    batch_size: int | None = 128
     learning_rate: float = 0.19
     seed: int = 0
     method: Method = "adam"
@@ -106,19 +111,26 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.method not in get_args(Method):
             raise InputError(f"no method {self.method!r}: choose one of {', '.join(get_args(Method))}")
-        if self.success_weight < 0:
-            raise InputError("a success weight must not be negative")
-        if self.epochs < 1 or self.batch_size < 1 or not self.learning_rate > 0:
-            raise InputError("epochs, batch size and learning rate must be positive")
+        # NaN fails every comparison, so what is good is asked for.
+        if not 0 <= self.success_weight <= sys.float_info.max:
+            raise InputError("a success weight must not be negative, and must be finite")
+        if not 0 < self.learning_rate <= sys.float_info.max:
+            raise InputError("a learning rate must be positive and finite")
+        if self.epochs < 1 or (self.batch_size is not None and self.batch_size < 1):
+            raise InputError("epochs and batch size must be positive")
+        if self.epochs > MOST_EPOCHS:
+            raise InputError(f"nobody can wait for more than {MOST_EPOCHS:,} epochs: choose fewer")
+        if not -(2**63) <= self.seed < 2**63:
+            raise InputError("a seed must be an integer of 64 bits: choose a smaller one")
 
 
 TRAINING: dict[Preset, TrainingConfig] = {
     "qmae": TrainingConfig(),
     "qae": TrainingConfig(),
-    "qmae-small": TrainingConfig(300, batch_size=60_000, learning_rate=0.02, method="sweeps"),
-    "qmae-plus": TrainingConfig(300, batch_size=60_000, learning_rate=0.02, method="sweeps"),
-    "qmae-heralded": TrainingConfig(400, batch_size=60_000, learning_rate=0.02, method="sweeps"),
-    "qmae-compressed": TrainingConfig(200, batch_size=60_000, learning_rate=0.02, method="sweeps"),
+    "qmae-small": TrainingConfig(300, batch_size=None, learning_rate=0.02, method="sweeps"),
+    "qmae-plus": TrainingConfig(300, batch_size=None, learning_rate=0.02, method="sweeps"),
+    "qmae-heralded": TrainingConfig(400, batch_size=None, learning_rate=0.02, method="sweeps"),
+    "qmae-compressed": TrainingConfig(200, batch_size=None, learning_rate=0.02, method="sweeps"),
     "autoencoder": TrainingConfig(10, batch_size=64, learning_rate=0.013),
     "mae-small": TrainingConfig(5, batch_size=64, learning_rate=0.029),
     "mae": TrainingConfig(2, batch_size=256, learning_rate=0.0063),
