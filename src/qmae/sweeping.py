@@ -11,7 +11,7 @@ from torch import Tensor
 
 from qmae.errors import InputError
 from qmae.masking import Masks
-from qmae.models import MaskedAutoencoder, embed_references
+from qmae.models import MaskedAutoencoder, embed_originals
 from qmae.objective import check_finite, objective
 from qmae.simulation import Autoencoder, DenseEncoder, block_unitaries, embed
 from qmae.simulation.blocks import collect
@@ -144,7 +144,7 @@ class Sweeps:
         position = masks.position if separate else masks.position.new_zeros(len(masks))
         circuits, kind = position.unique(return_inverse=True)
         rows = [(kind == index).nonzero()[:, 0] for index in range(len(circuits))]
-        return Batch(embed(self.model.fill(images, masks).flatten(1)), embed_references(images), circuits, rows)
+        return Batch(embed(self.model.fill(images, masks).flatten(1)), embed_originals(images), circuits, rows)
 
     def _own(self, part: int) -> slice:
         """Where the blocks of the encoder, part 0, or of a free decoder lie."""
