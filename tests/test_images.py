@@ -36,6 +36,14 @@ def test_sizes_that_are_no_power_of_two_are_refused(size):
         load_images(size=size)
 
 
+@pytest.mark.parametrize(
+    ("size", "why"), [(16.0, "no whole"), ("16", "no whole"), (True, "no whole"), (2**40, "too large")]
+)
+def test_sizes_of_another_kind_are_refused(unchecked, size, why):
+    with pytest.raises(InputError, match=f"image size .* is {why}"):
+        load_images(size=size)
+
+
 def damaged_copy(folder, damage):
     shutil.copytree(Path(qmae.__file__).parent / "data" / "mnist", folder)
     damage(folder / "t10k-labels-idx1-ubyte.gz")

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
+from numbers import Integral
 from pathlib import Path
 from typing import get_args
 
@@ -18,6 +19,7 @@ from jaxtyping import Bool, Float, Int, Num, UInt64
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from qmae.checks import WHITE
 from qmae.errors import InputError
 from qmae.image_files import read_npz, read_picture
 from qmae.settings import Split
@@ -26,8 +28,8 @@ from qmae.splits import CHUNK, image_keys, split_by_key
 VALIDATION_IMAGES = 5_000
 """The last of MNIST's 60,000 training images, held out."""
 
-WHITE = 1 + 1e-6
-"""The brightest float that is accepted: 1, and what rounding adds to it."""
+LARGEST_SIZE = 4_096
+"""Pixels a side: 24 qubits."""
 
 BLACK = 1e-6
 """An image is black if no pixel exceeds this share of the brightest of its data set: its norm would be rounding."""
@@ -255,12 +257,16 @@ def check_size(size: int) -> None:
     """Refuse an image side that amplitude embedding on qubits cannot hold without padding.
 
     Raises:
-        InputError: `size` is no power of two from 2 on.
+        InputError: `size` is no power of two from 2 to `LARGEST_SIZE`.
     """
+    if not isinstance(size, Integral) or isinstance(size, bool):
+        raise InputError(f"image size {size!r} is no whole number: give 2, 4, 8, 16, 32, ...")
     if size < 2 or size & (size - 1):
         raise InputError(
             f"image size {size} is no power of two: amplitude embedding needs 2, 4, 8, 16, 32, ... pixels a side"
         )
+    if size > LARGEST_SIZE:
+        raise InputError(f"image size {size} is too large: states of more than 24 qubits fit into no memory")
 
 
 def check_images(images: Float[Tensor, "images height width"]) -> None:
