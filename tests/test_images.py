@@ -36,11 +36,9 @@ def test_sizes_that_are_no_power_of_two_are_refused(size):
         load_images(size=size)
 
 
-@pytest.mark.parametrize(
-    ("size", "why"), [(16.0, "no whole"), ("16", "no whole"), (True, "no whole"), (2**40, "too large")]
-)
-def test_sizes_of_another_kind_are_refused(unchecked, size, why):
-    with pytest.raises(InputError, match=f"image size .* is {why}"):
+@pytest.mark.parametrize("size", [16.0, "16", True, 2**40])
+def test_sizes_of_another_kind_are_refused(unchecked, size):
+    with pytest.raises(InputError, match="image size .*: give a whole number"):
         load_images(size=size)
 
 

@@ -149,18 +149,18 @@ def complete(
     Raises:
         InputError: an original is all black or holds NaN; it is named by its index.
     """
-    embed_references(images)
+    embed_references(subject.fitted(images, masks))
     if isinstance(subject, nn.Module):
         subject.to(device)
     quantum = subject if isinstance(subject, MaskedAutoencoder) else None
     fidelities, probabilities, successes, populations = [], [], [], []
     for part, hidden in in_batches(images, masks):
         batch = part.to(device), hidden.to(device)
-        fidelities.append(subject.fidelity(*batch))
-        probabilities.append(subject.probabilities(*batch))
-        successes.append(subject.success_probability(*batch))
+        fidelities.append(subject._fidelity(*batch))
+        probabilities.append(subject._probabilities(*batch))
+        successes.append(subject._success_probability(*batch))
         if quantum:
-            populations.append(quantum.encode(*batch).trash_population)
+            populations.append(quantum._encode(*batch).trash_population)
     return Outputs(
         torch.cat(fidelities).cpu(),
         torch.cat(probabilities).cpu(),

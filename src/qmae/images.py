@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
-from numbers import Integral
 from pathlib import Path
 from typing import get_args
 
@@ -19,17 +18,18 @@ from jaxtyping import Bool, Float, Int, Num, UInt64
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from qmae.checks import WHITE
+from qmae.checks import WHITE, check_pixels, check_tensor
 from qmae.errors import InputError
 from qmae.image_files import read_npz, read_picture
 from qmae.settings import Split
 from qmae.splits import CHUNK, image_keys, split_by_key
+from qmae.values import MAX_QUBITS, shown, whole
 
 VALIDATION_IMAGES = 5_000
 """The last of MNIST's 60,000 training images, held out."""
 
-LARGEST_SIZE = 4_096
-"""Pixels a side: 24 qubits."""
+MAX_SIZE = 2 ** (MAX_QUBITS // 2)
+"""Pixels a side of the largest images that qubits for a simulation can hold."""
 
 BLACK = 1e-6
 """An image is black if no pixel exceeds this share of the brightest of its data set: its norm would be rounding."""
@@ -246,7 +246,14 @@ def load_lit_files(
 
 
 def resize(images: Float[Tensor, "images height width"], size: int) -> Float[Tensor, "images {size} {size}"]:
-    """Resize bilinearly with antialiasing, as torchvision's `resize` does; pixels stay in [0, 1]."""
+    """Resize bilinearly with antialiasing, as torchvision's `resize` does; pixels stay in [0, 1].
+
+    Raises:
+        InputError: no batch of images, values outside [0, 1], or a size that is out of bounds.
+    """
+    check_tensor(images)
+    check_pixels(images)
+    size = whole(size, "image size", 1, MAX_SIZE)
     if images.shape[-2:] == (size, size):
         return images
     resized = interpolate(images[:, None], size=(size, size), mode="bilinear", antialias=True)
@@ -257,16 +264,13 @@ def check_size(size: int) -> None:
     """Refuse an image side that amplitude embedding on qubits cannot hold without padding.
 
     Raises:
-        InputError: `size` is no power of two from 2 to `LARGEST_SIZE`.
+        InputError: `size` is no power of two from 2 to `MAX_SIZE`.
     """
-    if not isinstance(size, Integral) or isinstance(size, bool):
-        raise InputError(f"image size {size!r} is no whole number: give 2, 4, 8, 16, 32, ...")
+    size = whole(size, "image size", at_most=MAX_SIZE)
     if size < 2 or size & (size - 1):
         raise InputError(
-            f"image size {size} is no power of two: amplitude embedding needs 2, 4, 8, 16, 32, ... pixels a side"
+            f"image size {shown(size)} is no power of two: amplitude embedding needs 2, 4, 8, 16, 32, ... pixels a side"
         )
-    if size > LARGEST_SIZE:
-        raise InputError(f"image size {size} is too large: states of more than 24 qubits fit into no memory")
 
 
 def check_images(images: Float[Tensor, "images height width"]) -> None:
@@ -275,6 +279,7 @@ def check_images(images: Float[Tensor, "images height width"]) -> None:
     Raises:
         InputError: an image holds NaN or values outside [0, 1], or is all black; it is named by its index.
     """
+    check_tensor(images)
     _check_values(images.numpy(), white=WHITE, name="")
     _refuse_black(_lit(images), name="")
 

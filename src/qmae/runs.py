@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from qmae.images import Fingerprint, fingerprint, keys_of, load_images
 from qmae.locks import locked
 from qmae.masking import PatchMask
 from qmae.models import CONFIG, WEIGHTS, MaskedAutoencoder, load_pretrained, locate
-from qmae.optimizers import Trainable
+from qmae.objective import Trainable
+from qmae.optimizers import check_method
 from qmae.progress import Progress, silent
 from qmae.settings import Preset, Split, TrainingConfig
 from qmae.training import CHECKPOINT, HISTORY, History, train
@@ -31,6 +32,9 @@ from qmae.weights import load_tensors
 
 Config = ModelConfig | ClassicalConfig | FreeConfig
 """What a run trains: a quantum model, a classical network, or a design with free matrices."""
+
+FORMAT = 2
+"""Of `config.json`. Older files do not say theirs, and say batches of 60,000 for all images of a sweep."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ class Run:
             return cls(
                 folder,
                 _config(content["model"]),
-                None if training is None else TrainingConfig(**training),
+                None if training is None else _training(training, older="format" not in content),
                 data,
                 None if known is None else Fingerprint(**known),
                 content.get("skip_black", False) is True,
@@ -159,12 +163,13 @@ class Run:
             load_images(self.data, split=split, size=size, skip_black=self.skip_black)[0]
             for split in ("train", "validation")
         )
+        model = _build(self.model, seed=self.training.seed)
+        check_method(model, self.training)
         with locked(self.folder):
             # Another process may have been here meanwhile.
             self.check_settings()
             if self.finished and not (self.folder / CHECKPOINT).exists():
                 return self.load()
-            model = _build(self.model, seed=self.training.seed)
             new = not (self.folder / CONFIG).exists()
             if new:
                 check_free(self.folder)
@@ -182,7 +187,7 @@ class Run:
     def _about(self) -> dict[str, Any]:
         """What is known before the training: settings, and which images it is made on."""
         assert self.training is not None
-        about = {"model": asdict(self.model), "training": asdict(self.training), "data": self.data}
+        about = {"format": FORMAT, "model": asdict(self.model), "training": asdict(self.training), "data": self.data}
         if known := fingerprint(self.data):
             given = {"size": self.model.patch.image_size, "skip_black": self.skip_black}
             keys = np.concatenate([keys_of(self.data, part, **given) for part in ("train", "validation")])
@@ -356,6 +361,12 @@ def _unpacked(packed: dict[str, str]) -> UInt64[np.ndarray, " keys"]:
     if hashlib.sha256(content).hexdigest() != packed["sha256"]:
         raise ValueError("the checksum of the keys is not theirs")
     return np.frombuffer(content, "<u8").astype(np.uint64)
+
+
+def _training(values: dict[str, Any], *, older: bool) -> TrainingConfig:
+    training = TrainingConfig(**values)
+    everything = older and training.method == "sweeps" and training.batch_size == 60_000
+    return replace(training, batch_size=None) if everything else training
 
 
 def _config(values: dict[str, Any]) -> Config:
