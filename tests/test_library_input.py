@@ -133,7 +133,7 @@ def test_calls_are_answered_or_refused(subjects, digits, name, method, change, k
         if tensor is None:
             continue
         assert len(tensor) == count
-        assert tensor.isfinite().all()
+        assert tensor.isfinite().all() or method == "hide"  # which hides, and leaves the rest as it is
         if tensor.ndim == 3 and method != "encode":
             assert tensor.shape == (count, 8, 8)
 
@@ -204,7 +204,7 @@ def test_rounding_above_one_is_no_error(value):
     images = torch.full((3, 8, 8), value, dtype=torch.float64)
     check_pixels(images)
     assert embed_references(images).shape == (3, 64)
-    with pytest.raises(InputError, match="holds values from 0 to 1.01"):
+    with pytest.raises(InputError, match=r"holds values from 0 to 1\.01"):
         check_pixels(torch.tensor([[[0.0, 1.01]]]))
 
 
