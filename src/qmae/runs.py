@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from qmae.images import Fingerprint, fingerprint, keys_of, load_images
 from qmae.locks import locked
 from qmae.masking import PatchMask
 from qmae.models import CONFIG, WEIGHTS, MaskedAutoencoder, load_pretrained, locate
-from qmae.optimizers import Trainable
+from qmae.objective import Trainable
+from qmae.optimizers import check_method
 from qmae.progress import Progress, silent
 from qmae.settings import Preset, Split, TrainingConfig
 from qmae.training import CHECKPOINT, HISTORY, History, train
@@ -31,6 +32,9 @@ from qmae.weights import load_tensors
 
 Config = ModelConfig | ClassicalConfig | FreeConfig
 """What a run trains: a quantum model, a classical network, or a design with free matrices."""
+
+FORMAT = 2
+"""Of `config.json`. Older files do not say theirs, and say batches of 60,000 for all images of a sweep."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class Run:
         data: what it is trained on, as `load_images` takes it; a path is made absolute. MNIST where it is not known.
         fingerprint: of the data when it was trained, which tells later whether they changed; None for MNIST, in folders
             of versions that kept none, and before the training.
+        skip_black: leave out images of the data that are all black instead of refusing them.
 
     Raises:
         InputError: the data's path is none.
@@ -59,6 +64,7 @@ class Run:
     training: TrainingConfig | None
     data: str = "mnist"
     fingerprint: Fingerprint | None = None
+    skip_black: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", Path(self.folder))
@@ -86,9 +92,10 @@ class Run:
             return cls(
                 folder,
                 _config(content["model"]),
-                None if training is None else TrainingConfig(**training),
+                None if training is None else _training(training, older="format" not in content),
                 data,
                 None if known is None else Fingerprint(**known),
+                content.get("skip_black", False) is True,
             )
         except TypeError as error:
             raise InputError(f"{folder} is of another version of qmae ({error}): train it anew by this one") from error
@@ -152,13 +159,17 @@ class Run:
         if self.finished and not (self.folder / CHECKPOINT).exists():
             return self.load()
         size = self.model.patch.image_size
-        images, validation = (load_images(self.data, split=s, size=size)[0] for s in ("train", "validation"))
+        images, validation = (
+            load_images(self.data, split=split, size=size, skip_black=self.skip_black)[0]
+            for split in ("train", "validation")
+        )
+        model = _build(self.model, seed=self.training.seed)
+        check_method(model, self.training)
         with locked(self.folder):
             # Another process may have been here meanwhile.
             self.check_settings()
             if self.finished and not (self.folder / CHECKPOINT).exists():
                 return self.load()
-            model = _build(self.model, seed=self.training.seed)
             new = not (self.folder / CONFIG).exists()
             if new:
                 check_free(self.folder)
@@ -176,10 +187,11 @@ class Run:
     def _about(self) -> dict[str, Any]:
         """What is known before the training: settings, and which images it is made on."""
         assert self.training is not None
-        about = {"model": asdict(self.model), "training": asdict(self.training), "data": self.data}
+        about = {"format": FORMAT, "model": asdict(self.model), "training": asdict(self.training), "data": self.data}
         if known := fingerprint(self.data):
-            keys = np.concatenate([keys_of(self.data, part) for part in ("train", "validation")])
-            about |= {"fingerprint": asdict(known), "trained_on": _packed(keys)}
+            given = {"size": self.model.patch.image_size, "skip_black": self.skip_black}
+            keys = np.concatenate([keys_of(self.data, part, **given) for part in ("train", "validation")])
+            about |= {"fingerprint": asdict(known), "skip_black": self.skip_black, "trained_on": _packed(keys)}
         return about
 
     def _write_config(self, content: dict[str, Any]) -> None:
@@ -251,7 +263,7 @@ class Run:
         return self.fingerprint is not None and self.fingerprint == fingerprint(source)
 
     def unseen(self, source: str, split: Split = "all") -> Bool[np.ndarray, " images"]:
-        """Which images of another data set were not trained on, nor chosen by.
+        """Which images of another data set, but for black ones, were not trained on, nor chosen by.
 
         A model that says nothing of its training is taken to have seen none.
 
@@ -262,7 +274,7 @@ class Run:
         Raises:
             InputError: it is not known any more what was trained on; or the other data cannot be read.
         """
-        keys = keys_of(source, split)
+        keys = keys_of(source, split, size=self.model.patch.image_size, skip_black=True)
         return ~np.isin(keys, self._trained_on()) if self.training else np.ones(len(keys), bool)
 
     def _trained_on(self) -> UInt64[np.ndarray, " keys"]:
@@ -349,6 +361,12 @@ def _unpacked(packed: dict[str, str]) -> UInt64[np.ndarray, " keys"]:
     if hashlib.sha256(content).hexdigest() != packed["sha256"]:
         raise ValueError("the checksum of the keys is not theirs")
     return np.frombuffer(content, "<u8").astype(np.uint64)
+
+
+def _training(values: dict[str, Any], *, older: bool) -> TrainingConfig:
+    training = TrainingConfig(**values)
+    everything = older and training.method == "sweeps" and training.batch_size == 60_000
+    return replace(training, batch_size=None) if everything else training
 
 
 def _config(values: dict[str, Any]) -> Config:

@@ -315,7 +315,8 @@ def _masked_images(model: MaskedAutoencoder, data: str, count: int, seed: int) -
 
     from qmae.images import load_images
 
-    originals = load_images(data, size=model.config.patch.image_size)[0]
+    # The run's own data: if some are black, they were left out of the training, too.
+    originals = load_images(data, size=model.config.patch.image_size, skip_black=True)[0]
     if count > len(originals):
         raise InputError(f"{data} has only {len(originals)} test images: choose fewer, or a lower --image")
     # As many draws whatever the count, so that an image keeps its mask, that of `qmae evaluate`.

@@ -16,9 +16,11 @@ from qmae.cli.common import (
     AcceleratorOption,
     RunInterruptedError,
     SeedOption,
+    SkipBlackOption,
     app,
     data_source,
     finite,
+    tell_left_out,
     torch_device,
     work_in,
 )
@@ -157,6 +159,7 @@ def train(
     ] = None,
     seed: SeedOption = 0,
     data: Annotated[str, typer.Option(help="`mnist`, or an .npz file with `images` [N, H, W].")] = "mnist",
+    skip_black: SkipBlackOption = False,
     size: Annotated[int, typer.Option(min=1, max=LARGEST_SIZE, help="Pixels a side, a power of two.")] = 16,
     out: Annotated[Path | None, typer.Option(help="Run folder; by default named after model and seed.")] = None,
     resume: Annotated[
@@ -202,7 +205,9 @@ def train(
         config = preset_config(preset, PatchMask(size, mask_ratio, placement, patches), **circuit)
         several = f"-{patches}patches" if patches > 1 else ""
         folder = out or Path("runs") / f"{preset}-{mask_ratio:g}{several}-{placement}-seed{seed}"
-        run = Run(check_free(folder), config, settings, data_source(data))
+        run = Run(check_free(folder), config, settings, data_source(data), skip_black=skip_black)
+        if skip_black:
+            tell_left_out(run.data, size)
     device = torch_device(accelerator)
     if run.starts_anew:
         console.print(f"{run.folder} has no checkpoint to go on from: training starts anew", markup=False)
@@ -231,6 +236,7 @@ def evaluate(
     data: Annotated[
         str | None, typer.Option(help="`mnist` or all of another .npz file; by default what the training held out.")
     ] = None,
+    skip_black: SkipBlackOption = False,
     classifier: Annotated[Path | None, typer.Option(help="A classifier of `qmae train-classifier`.")] = None,
     save_reconstructions: Annotated[
         Path | None,
@@ -263,10 +269,13 @@ def evaluate(
         opened.check_data()
     held_out = opened.holds_out(source)
     split: Split = "test" if held_out or source == "mnist" else "all"
+    if skip_black:
+        tell_left_out(source, patch.image_size)
     test = TestSet.load(
         source,
         size=patch.image_size,
         split=split,
+        skip_black=skip_black or held_out,  # of what is held out, they are in the training as well
         classifier=load_classifier(classifier) if classifier else None,
         mask_seed=seed,
         device=torch_device(accelerator),
@@ -287,6 +296,7 @@ def reconstruct(
     context: typer.Context,
     run: Annotated[Path, typer.Argument(help="Run folder of `qmae train`, or `qmae-plus-25`, of the package.")],
     images: Annotated[list[Path], typer.Argument(help="Image files, light on dark as MNIST is.")],
+    skip_black: SkipBlackOption = False,
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("reconstructions"),
     position: Annotated[
         int | None,
@@ -306,18 +316,23 @@ def reconstruct(
     from qmae.experiments import pictures
     from qmae.figures import reconstructions, render
     from qmae.files import new_folder, write_atomically
-    from qmae.images import load_files
+    from qmae.images import load_lit_files
     from qmae.metrics import scale_to_maximum
     from qmae.runs import load_model
 
     model = load_model(run)
     patch = model.config.patch
     generator = torch.Generator().manual_seed(seed)
-    originals = load_files(images, size=patch.image_size)
-    masks = patch.sample(len(images), generator=generator) if position is None else patch.at(position, len(images))
+    if position is not None:
+        patch.at(position, 1)  # refuses one that is none before the pictures are read
+    paths, originals = load_lit_files(images, size=patch.image_size, skip_black=skip_black)
+    for path in images:
+        if path not in paths:
+            console.print(f"{path} is all black and left out", markup=False, highlight=False)
+    masks = patch.sample(len(paths), generator=generator) if position is None else patch.at(position, len(paths))
     record = pictures([model], originals, masks, readout=readout, device=torch_device(accelerator))
     folder = work_in(context, new_folder(out))
-    completed = zip(images, record.reconstructions[model.name], record.fidelity[model.name], strict=True)
+    completed = zip(paths, record.reconstructions[model.name], record.fidelity[model.name], strict=True)
     for index, (path, pixels, fidelity) in enumerate(completed):
         picture = folder / f"{index:03d}-{path.stem}.png"
         content = BytesIO()
@@ -333,6 +348,7 @@ def train_classifier(
     out: Annotated[Path, typer.Option(help="File for the weights.")] = Path("classifier.safetensors"),
     epochs: Annotated[int, typer.Option(min=1, max=MOST, help="Passes over the training images at the most.")] = 10,
     data: Annotated[str, typer.Option(help="`mnist`, or an .npz file with `images` and `labels`.")] = "mnist",
+    skip_black: SkipBlackOption = False,
     size: Annotated[int, typer.Option(min=1, max=LARGEST_SIZE, help="Pixels a side.")] = 16,
     seed: SeedOption = 0,
     accelerator: AcceleratorOption = "auto",
@@ -346,10 +362,22 @@ def train_classifier(
     from qmae.files import new_file
 
     new_file(out)
-    _fit_classifier(data, size, seed, accelerator, epochs=epochs, on_better=lambda model: save_classifier(model, out))
-    test = TestSet.load(data, size=size, classifier=load_classifier(out), progress=show_progress)
+    data = data_source(data)
+    if skip_black:
+        tell_left_out(data, size)
+    _fit_classifier(
+        data,
+        size,
+        seed,
+        accelerator,
+        skip_black=skip_black,
+        epochs=epochs,
+        on_better=lambda model: save_classifier(model, out, data=data),
+    )
+    test = TestSet.load(data, size=size, skip_black=skip_black, classifier=load_classifier(out), progress=show_progress)
     accuracy = test.classifier_accuracy
-    console.print(f"{out}: accuracy on test images {accuracy:.2%}")
+    said = "no test image has a label" if accuracy is None else f"accuracy on test images {accuracy:.2%}"
+    console.print(f"{out}: {said}", highlight=False)
 
 
 def _given(**options: Any) -> dict[str, Any]:
@@ -381,15 +409,17 @@ def _refuse_beside_resume(context: typer.Context) -> None:
             raise InputError(f"--{option} beside --resume: a run goes on with its own settings; leave --{option} out")
 
 
-def _fit_classifier(data: str, size: int, seed: int, accelerator: Accelerator, **settings: Any) -> torch.nn.Module:
+def _fit_classifier(
+    data: str, size: int, seed: int, accelerator: Accelerator, *, skip_black: bool = False, **settings: Any
+) -> torch.nn.Module:
     import torch
 
     from qmae.classifier import train_classifier
     from qmae.images import load_images
 
     return train_classifier(
-        load_images(data, split="train", size=size),
-        load_images(data, split="validation", size=size),
+        load_images(data, split="train", size=size, skip_black=skip_black),
+        load_images(data, split="validation", size=size, skip_black=skip_black),
         generator=torch.Generator().manual_seed(seed),
         device=torch_device(accelerator),
         progress=show_progress,

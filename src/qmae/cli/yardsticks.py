@@ -15,9 +15,11 @@ from qmae.cli.common import (
     JobsOption,
     RunInterruptedError,
     SeedOption,
+    SkipBlackOption,
     app,
     data_source,
     finite,
+    tell_left_out,
     torch_device,
     work_in,
 )
@@ -42,6 +44,7 @@ def ceiling(
     epochs: Annotated[int, typer.Option(min=1, max=MOST, help="Passes over the training images per search.")] = 20,
     images: Annotated[int | None, typer.Option(min=1, max=MOST, help="Only the first so many test images.")] = None,
     data: Annotated[str, typer.Option(help="`mnist`, or an .npz file with `images` and `labels`.")] = "mnist",
+    skip_black: SkipBlackOption = False,
     size: Annotated[int, typer.Option(min=1, max=LARGEST_SIZE, help="Pixels a side, a power of two.")] = 16,
     seed: SeedOption = 0,
     jobs: JobsOption = 1,
@@ -65,13 +68,15 @@ def ceiling(
     configs = [FreeConfig(patch, name) for name in named]  # pyright: ignore[reportArgumentType]
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is no folder: choose another --out")
-    test = TestSet.load(data, size=size, limit=images, device=device, progress=show_progress)
+    if skip_black:
+        tell_left_out(data, size)
+    test = TestSet.load(data, size=size, limit=images, skip_black=skip_black, device=device, progress=show_progress)
     work_in(context, out)
     rows = []
     try:
         for config in configs:
             seeds = range(seed, seed + restarts)
-            runs = searches(out, config, seeds, epochs=epochs, data=data)
+            runs = searches(out, config, seeds, epochs=epochs, data=data, skip_black=skip_black)
             train_all(runs, jobs=jobs, device=device, progress=show_progress)
             best = best_on_validation(runs)
             seconds = best.history().column("seconds")[-1]
@@ -119,6 +124,7 @@ def compare(
         data,
         size=patch.image_size,
         limit=images,
+        skip_black=True,  # as they were in the training
         mask_seed=seed,
         device=torch_device(accelerator),
         progress=show_progress,
@@ -182,6 +188,7 @@ def tune(
         float, typer.Option(min=0, max=1, callback=finite, help="Hidden share of the image: 0.5, 0.25, 0.125, ...")
     ] = 0.25,
     data: Annotated[str, typer.Option(help="`mnist`, or an .npz file with `images` [N, H, W].")] = "mnist",
+    skip_black: SkipBlackOption = False,
     size: Annotated[int, typer.Option(min=1, max=LARGEST_SIZE, help="Pixels a side, a power of two.")] = 16,
     seed: SeedOption = 0,
     out: Annotated[Path, typer.Option(help="Folder for the trainings and the table of all trials.")] = Path("tuning"),
@@ -203,6 +210,8 @@ def tune(
             raise InputError(f"no preset {name!r}: choose of {', '.join(TUNED)}")
     presets: list[Preset] = list(dict.fromkeys(preset or TUNED))  # pyright: ignore[reportAssignmentType]
     device, patch = torch_device(accelerator), PatchMask(size, mask_ratio)
+    if skip_black:
+        tell_left_out(data, size)
     if not (out / "runs").is_dir():
         new_folder(out)
     work_in(context, out)
@@ -216,6 +225,7 @@ def tune(
                 epochs=epochs,
                 seed=seed,
                 data=data_source(data),
+                skip_black=skip_black,
                 device=device,
                 progress=show_progress,
                 on_trial=lambda trial: console.print(str(trial)),
