@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qmae.cli.common import AcceleratorOption, SeedOption, app, torch_device
+from qmae.cli.common import MOST, AcceleratorOption, SeedOption, app, torch_device
 from qmae.errors import InputError
 from qmae.settings import TrainingConfig
 from qmae.terminal import console, show_progress

@@ -247,6 +247,8 @@ def evaluate(
     if not data:
         opened.check_data()
     held_out = opened.holds_out(source)
+    if held_out:
+        opened = replace(opened, data=source)  # which may have been moved
     split: Split = "test" if held_out or source == "mnist" else "all"
     test = TestSet.load(
         source,
