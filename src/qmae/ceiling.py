@@ -6,19 +6,23 @@ much to the idea.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
+from qmae.base import Model
+from qmae.checks import check_batch, check_visible
 from qmae.errors import InputError
 from qmae.masking import Masks, PatchMask, hide
-from qmae.models import embed_references
+from qmae.models import embed_originals
 from qmae.settings import Design
 from qmae.simulation import embed
+from qmae.values import MAX_PARAMETERS, check_keys, choice, settle, shown, whole
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,10 @@ class FreeConfig:
         patch: the masks it is made for, one patch on a grid.
         design: how encoder, bottleneck and decoder are tied; `DESIGNS` says what each means.
         kraus: Kraus operators of the design `channel`.
+
+    Raises:
+        InputError: a setting of a wrong type, an unknown design, masks that it is not for, or more than
+            `MAX_PARAMETERS` parameters.
     """
 
     patch: PatchMask = field(default_factory=PatchMask)
@@ -36,10 +44,15 @@ class FreeConfig:
     kraus: int = 2
 
     def __post_init__(self) -> None:
-        if self.design not in get_args(Design):
-            raise InputError(f"no design {self.design!r}: choose one of {', '.join(get_args(Design))}")
+        choice(self.design, "design", Design)
+        if not isinstance(self.patch, PatchMask):
+            raise InputError(f"patch {shown(self.patch)} is no PatchMask: give one")
         if self.patch.patches > 1 or self.patch.placement != "grid":
             raise InputError("a free matrix needs one patch on a grid, where its positions are few")
+        settle(self, kraus=whole(self.kraus, "number of Kraus operators", 1, self.patch.image_size**4))
+        count = sum(map(math.prod, self.parameter_shapes.values()))
+        if count > MAX_PARAMETERS:
+            raise InputError(f"{count} parameters are more than {MAX_PARAMETERS}, 1 GiB: take smaller images")
 
     @property
     def heralded(self) -> bool:
@@ -49,7 +62,7 @@ class FreeConfig:
     @property
     def matrix_shape(self) -> tuple[int, int, int]:
         """Shape of the free matrices."""
-        dim, positions = self.patch.image_size**2, len(self.patch.corners)
+        dim, positions = self.patch.image_size**2, self.patch.positions
         count = {"free": 2, "unitary-per-position": positions, "heralded-per-position": positions}.get(self.design, 1)
         side = self.kraus * dim if self.design == "channel" else dim
         return count, side, side
@@ -57,7 +70,7 @@ class FreeConfig:
     @property
     def token_shape(self) -> tuple[int, int, int]:
         """Shape of the tokens: one, or one for every position."""
-        return 1 if self.design == "tied" else len(self.patch.corners), *self.patch.shape
+        return 1 if self.design == "tied" else self.patch.positions, *self.patch.shape
 
     @property
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -67,8 +80,13 @@ class FreeConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> FreeConfig:
-        """Rebuild a config from `dataclasses.asdict`, as it stands in `config.json`."""
-        return cls(**{**values, "patch": PatchMask(**values["patch"])})
+        """Rebuild a config from `dataclasses.asdict`, as it stands in `config.json`.
+
+        Raises:
+            InputError: a setting is missing, unknown, of a wrong type or out of bounds.
+        """
+        values = check_keys(values, cls, "the design's config")
+        return cls(**{**values, "patch": PatchMask.from_dict(values["patch"])})
 
 
 DESIGNS: dict[str, str] = {
@@ -95,7 +113,7 @@ class Cayley(nn.Module):
         return 2 * torch.linalg.inv(eye + (lower - lower.mT) / 2) - eye
 
 
-class FreeModel(nn.Module):
+class FreeModel(Model, nn.Module):
     """Kraus operators K on whole images: F = sum_k (ref . K_k x)^2, for a heralded map divided by its squared norm.
 
     All matrices are real, as the images are.
@@ -107,6 +125,8 @@ class FreeModel(nn.Module):
 
     def __init__(self, config: FreeConfig, *, generator: torch.Generator) -> None:
         super().__init__()
+        if not isinstance(config, FreeConfig):
+            raise InputError(f"config {shown(config)} is no FreeConfig: give one")
         self.config = config
         self.tokens = nn.Parameter(torch.zeros(config.token_shape))
         noise = 0.01 * torch.randn(config.matrix_shape, generator=generator)
@@ -145,32 +165,41 @@ class FreeModel(nn.Module):
         """Number of trainable numbers, those that orthogonality ties included."""
         return sum(parameter.numel() for parameter in self.parameters())
 
+    def fitted(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        """The images in the precision of the matrices; see `Model.fitted`."""
+        images = check_batch(images, masks, size=self.config.patch.image_size, like=self.tokens)
+        if masks.patch != self.config.patch:
+            raise InputError("tokens and matrices belong to the positions of one patch: measure it under its own masks")
+        return images
+
     def usable(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Bool[Tensor, " batch"]:
         """Which images leave something to embed."""
+        images = self.fitted(images, masks)
+        check_visible(images, masks)
         return self._filled(images, masks).flatten(1).any(1)
-
-    def fidelity(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        """Fidelity with the originals, image by image, given that the run is kept."""
-        outputs = self._outputs(images, masks)
-        overlaps = torch.linalg.vecdot(outputs, embed_references(images)[:, None]).square().sum(1)
-        return overlaps / self._norms(outputs)
-
-    def probabilities(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
-        """Probability of every pixel's basis state, given that the run is kept."""
-        outputs = self._outputs(images, masks)
-        return (outputs.square().sum(1) / self._norms(outputs)[:, None]).view_as(images)
-
-    def success_probability(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        """Share of the runs that are kept: the squared norm of the output, the maps scaled to contractions."""
-        if not self.heralded:
-            return torch.ones(len(images), device=images.device)
-        largest = torch.linalg.matrix_norm(self.maps()[:, 0], ord=2)
-        scales = largest[masks.position] if len(largest) > 1 else largest
-        return self._outputs(images, masks).square().sum((1, 2)) / scales**2
 
     def forward(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
         """The loss of every image, 1 - F."""
         return 1 - self.fidelity(images, masks)
+
+    def _fidelity(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
+        outputs, images = self._outputs(images, masks), self.fitted(images, masks)
+        overlaps = torch.linalg.vecdot(outputs, embed_originals(images)[:, None]).square().sum(1)
+        return overlaps / self._norms(outputs)
+
+    def _probabilities(
+        self, images: Float[Tensor, "batch size size"], masks: Masks
+    ) -> Float[Tensor, "batch size size"]:
+        outputs = self._outputs(images, masks)
+        return (outputs.square().sum(1) / self._norms(outputs)[:, None]).view_as(images)
+
+    def _success_probability(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
+        """The squared norm of the output, the maps scaled to contractions."""
+        if not self.heralded:
+            return self.tokens.new_ones(len(images))
+        largest = torch.linalg.matrix_norm(self.maps()[:, 0], ord=2)
+        scales = largest[masks.position] if len(largest) > 1 else largest
+        return self._outputs(images, masks).square().sum((1, 2)) / scales**2
 
     def _outputs(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch kraus dim"]:
         """K_k x for every Kraus operator k."""
@@ -189,6 +218,7 @@ class FreeModel(nn.Module):
         return norms.clamp_min(1e-12) if self.heralded else torch.ones_like(norms)
 
     def _filled(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        images = self.fitted(images, masks)
         tiles = self.tokens.flatten(1)[:, masks.patch.token_index(masks.patch.shape)[0]]
         chosen = tiles[masks.position] if len(tiles) > 1 else tiles
         return torch.where(masks.hidden, chosen, hide(images, masks))

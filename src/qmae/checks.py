@@ -18,6 +18,10 @@ WHITE = 1 + 1e-6
 """The brightest pixel that is accepted: 1, and what rounding adds to it."""
 
 
+PRECISIONS = torch.float32, torch.float64
+"""What models compute in."""
+
+
 def brightest_of(size: int) -> float:
     """How bright the brightest pixel of any batch of originals is at the least.
 
@@ -92,6 +96,21 @@ def _bad_pixels(images: Float[Tensor, "batch height width"], what: str) -> str:
     return f"{what}: image {bad[0]}{more} holds {found}; pixels must lie in [0, 1]: divide by the maximum, bytes by 255"
 
 
+def check_lit(images: Float[Tensor, "batch height width"]) -> None:
+    """Refuse an image that has no direction as a quantum state.
+
+    Raises:
+        InputError: an image is all black; it is named by its index.
+    """
+    lit = images.detach().flatten(1).any(1)
+    if has_values(lit) and not lit.all():
+        black = (~lit).nonzero()[:, 0].tolist()
+        more = f" (and {len(black) - 1} more)" if len(black) > 1 else ""
+        raise InputError(
+            f"image {black[0]}{more} is all black: it has no direction to embed as a quantum state; leave it out"
+        )
+
+
 def check_batch(
     images: Any, masks: Any, *, size: int | None = None, like: Tensor | None = None
 ) -> Float[Tensor, "batch size size"]:
@@ -107,8 +126,8 @@ def check_batch(
         The images in the precision of `like`; without it as they are, or float32 for what is shorter.
 
     Raises:
-        InputError: images that `check_tensor` refuses; masks that are no `Masks`, or of another number or size; or
-            images, masks and model that lie on different devices.
+        InputError: images that `check_tensor` refuses; masks that are no `Masks`, or of another number or size; images,
+            masks and model that lie on different devices; or a model of half precision.
     """
     from qmae.masking import Masks  # it checks images by this module
 
@@ -128,25 +147,32 @@ def check_batch(
     if len(set(places.values())) > 1:
         found = ", ".join(f"{name} on {device}" for name, device in places.items())
         raise InputError(f"{found}: move them to one device by .to(device)")
-    if like is not None:
-        return images.to(like.dtype)
-    return images if images.dtype in (torch.float32, torch.float64) else images.float()
+    if like is None:
+        return images if images.dtype in PRECISIONS else images.float()
+    if like.dtype not in PRECISIONS:
+        raise InputError(f"the model's parameters are {like.dtype}, too short to compute with: call model.float()")
+    return images.to(like.dtype)
 
 
-def check_visible(images: Float[Tensor, "batch size size"], masks: Masks) -> None:
+def check_visible(images: Float[Tensor, "batch size size"], masks: Masks, *, at_least: float = 0.0) -> None:
     """Refuse pixel values that no mask hides and that are none; images may be whole or masked already.
 
-    What is hidden is not used and may be anything. Masked images may well be darker than whole ones: a third of
-    `brightest_of` is asked for, and nothing of those of which more than half is hidden, as too little may be left.
+    What is hidden is not used and may be anything.
+
+    Args:
+        images: of which the visible pixels are in [0, 1].
+        masks: one per image.
+        at_least: as of `check_pixels`. Of masked images more than half of which is hidden nothing is asked for: there
+            may be nothing lit left.
 
     Raises:
         InputError: as `check_pixels`.
     """
-    if not has_values(images) or not has_values(masks.position):
+    if not (has_values(images) and has_values(masks.position)):
         return
-    hidden, at_least = masks.hidden, brightest_of(images.shape[-1]) / 3
+    hidden = masks.hidden
     check_pixels(images.masked_fill(hidden, 0))
-    whole = images.where(images.isfinite(), 0).clamp(0, 1)
+    whole = images.nan_to_num(0, 0, 0).clamp(0, 1)
     if masks.patch.ratio <= 0.5 or bool((whole * hidden).any()):
         check_pixels(whole, at_least=at_least)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from qmae.images import Fingerprint, fingerprint, keys_of, load_images
 from qmae.locks import locked
 from qmae.masking import PatchMask
 from qmae.models import CONFIG, WEIGHTS, MaskedAutoencoder, load_pretrained, locate
-from qmae.optimizers import Trainable
+from qmae.objective import Trainable
+from qmae.optimizers import check_method
 from qmae.progress import Progress, silent
 from qmae.settings import Preset, Split, TrainingConfig
 from qmae.training import CHECKPOINT, HISTORY, History, train
@@ -30,6 +31,9 @@ from qmae.weights import load_tensors
 
 Config = ModelConfig | ClassicalConfig | FreeConfig
 """What a run trains: a quantum model, a classical network, or a design with free matrices."""
+
+FORMAT = 2
+"""Of `config.json`. Older files do not say theirs, and say batches of 60,000 for all images of a sweep."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Run:
         data: what it is trained on, as `load_images` takes it; a path is made absolute. MNIST where it is not known.
         fingerprint: of the data when it was trained, which tells later whether they changed; None for MNIST, in folders
             of versions that kept none, and before the training.
+        skip_black: leave out images of the data that are all black instead of refusing them.
 
     Raises:
         InputError: the data's path is none.
@@ -57,6 +62,7 @@ class Run:
     training: TrainingConfig | None
     data: str = "mnist"
     fingerprint: Fingerprint | None = None
+    skip_black: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", Path(self.folder))
@@ -84,9 +90,10 @@ class Run:
             return cls(
                 folder,
                 _config(content["model"]),
-                None if training is None else TrainingConfig(**training),
+                None if training is None else _training(training, older="format" not in content),
                 data,
                 None if known is None else Fingerprint(**known),
+                content.get("skip_black", False) is True,
             )
         except TypeError as error:
             raise InputError(f"{folder} is of another version of qmae ({error}): train it anew by this one") from error
@@ -150,13 +157,17 @@ class Run:
         if self.finished and not (self.folder / CHECKPOINT).exists():
             return self.load()
         size = self.model.patch.image_size
-        images, validation = (load_images(self.data, split=s, size=size)[0] for s in ("train", "validation"))
+        images, validation = (
+            load_images(self.data, split=split, size=size, skip_black=self.skip_black)[0]
+            for split in ("train", "validation")
+        )
+        model = _build(self.model, seed=self.training.seed)
+        check_method(model, self.training)
         with locked(self.folder):
             # Another process may have been here meanwhile.
             self.check_settings()
             if self.finished and not (self.folder / CHECKPOINT).exists():
                 return self.load()
-            model = _build(self.model, seed=self.training.seed)
             new = not (self.folder / CONFIG).exists()
             if new:
                 check_free(self.folder)
@@ -174,9 +185,9 @@ class Run:
     def _about(self) -> dict[str, Any]:
         """What is known before the training: settings, and which images it is made on."""
         assert self.training is not None
-        about = {"model": asdict(self.model), "training": asdict(self.training), "data": self.data}
+        about = {"format": FORMAT, "model": asdict(self.model), "training": asdict(self.training), "data": self.data}
         if known := fingerprint(self.data):
-            about["fingerprint"] = asdict(known)
+            about |= {"fingerprint": asdict(known), "skip_black": self.skip_black}
         return about
 
     def _write_config(self, content: dict[str, Any]) -> None:
@@ -247,7 +258,7 @@ class Run:
         return self.fingerprint is not None and self.fingerprint == fingerprint(source)
 
     def unseen(self, source: str, split: Split = "all") -> Bool[np.ndarray, " images"]:
-        """Which images of another data set were neither trained on nor chosen by.
+        """Which images of another data set, but for black ones, were neither trained on nor chosen by.
 
         A model that says nothing of its training is taken to have seen none.
 
@@ -258,11 +269,13 @@ class Run:
         Raises:
             InputError: the data of the training are gone or changed; or the others cannot be read.
         """
-        keys = keys_of(source, split)
+        size = self.model.patch.image_size
+        keys = keys_of(source, split, size=size, skip_black=True)
         if self.training is None:
             return np.ones(len(keys), bool)
         self.check_data()
-        seen = np.concatenate([keys_of(self.data, part) for part in ("train", "validation")])
+        given = {"size": size, "skip_black": self.skip_black}
+        seen = np.concatenate([keys_of(self.data, part, **given) for part in ("train", "validation")])
         return ~np.isin(keys, seen)
 
     def load(self) -> Trainable:
@@ -323,6 +336,12 @@ def load_model(folder: Path) -> Trainable:
         InputError: no such folder, or it holds no model.
     """
     return load_pretrained(folder, _config, lambda config: _build(config, seed=0))
+
+
+def _training(values: dict[str, Any], *, older: bool) -> TrainingConfig:
+    training = TrainingConfig(**values)
+    everything = older and training.method == "sweeps" and training.batch_size == 60_000
+    return replace(training, batch_size=None) if everything else training
 
 
 def _config(values: dict[str, Any]) -> Config:
