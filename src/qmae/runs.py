@@ -220,7 +220,8 @@ class Run:
         same_data = known.data == self.data or (
             known.fingerprint is not None and known.fingerprint == fingerprint(self.data)
         )
-        if (known.model, known.training) != (self.model, self.training) or not same_data:
+        settings = [(run.model, run.training, run.skip_black) for run in (known, self)]
+        if settings[0] != settings[1] or not same_data:
             raise InputError(f"{self.folder} holds a run with other settings: choose another --out")
         if known.data == self.data:
             known.check_data()
