@@ -200,13 +200,14 @@ class TestSet:
         limit: int | None = None,
         split: Split = "test",
         classifier: nn.Module | None = None,
+        skip_black: bool = False,
         **settings: Any,
     ) -> TestSet:
         """Load the test images of a data set, or another part of it, or only the first `limit` of them.
 
         Without a classifier, MNIST of 16 x 16 pixels gets the one that ships with the package; other data gets none.
         """
-        images, labels = (part[:limit] for part in load_images(data, split=split, size=size))
+        images, labels = (part[:limit] for part in load_images(data, split=split, size=size, skip_black=skip_black))
         if classifier is None and (data, size) == ("mnist", 16):
             classifier = load_classifier()
         return cls(images, labels, classifier, **settings)

@@ -240,7 +240,8 @@ def load_lit_files(
     images = torch.cat([_scale(read_picture(path)[None], size) for path in paths])
     lit = _lit(images)
     if not (skip_black and lit.any()):
-        _refuse_black(lit, names=[str(path) for path in paths])
+        black = [path for path, kept in zip(paths, lit, strict=True) if not kept]
+        _refuse_black(lit, name=f"{listed(black, '')}: ")
     return [path for path, kept in zip(paths, lit, strict=True) if kept], images[torch.from_numpy(lit)]
 
 
@@ -291,7 +292,7 @@ def _check_values(images: Num[np.ndarray, "images height width"], *, white: floa
         return
     index = int(bad[0])
     what = "NaN" if np.isnan(low[index]) else f"values from {low[index]:g} to {high[index]:g}"
-    more = f"; {_listed(bad[1:])} cannot be used either" if len(bad) > 1 else ""
+    more = f"; {listed(bad[1:])} cannot be used either" if len(bad) > 1 else ""
     raise InputError(
         f"{name}image {index} holds {what}: pixels must lie in [0, 1], or be whole numbers from 0 on; "
         f"divide bytes by 255, undo a normalization{more}"
@@ -319,19 +320,18 @@ def _lit(images: Float[Tensor, "images height width"]) -> Bool[np.ndarray, " ima
     return (images.amax((1, 2)) > BLACK).numpy()
 
 
-def _refuse_black(lit: Bool[np.ndarray, " images"], *, name: str = "", names: Sequence[str] = ()) -> None:
+def _refuse_black(lit: Bool[np.ndarray, " images"], *, name: str) -> None:
     black = np.flatnonzero(~lit)
     if not len(black):
         return
-    which = _listed([names[int(index)] for index in black], "") if names else _listed(black)
     are, they, them = ("is", "it has", "it") if len(black) == 1 else ("are", "they have", "them")
     raise InputError(
-        f"{name}{which} {are} all black: {they} no direction to embed as a quantum state; leave {them} out, "
+        f"{name}{listed(black)} {are} all black: {they} no direction to embed as a quantum state; leave {them} out, "
         "or use --skip-black (skip_black=True)"
     )
 
 
-def _listed(items: Sequence[object] | np.ndarray, kind: str = "image") -> str:
+def listed(items: Sequence[object] | np.ndarray, kind: str = "image") -> str:
     """Name things in a line, the first ten of many."""
     plural = "s" if kind and len(items) > 1 else ""
     some = ", ".join(map(str, items[:NAMED]))

@@ -344,9 +344,9 @@ def load_pretrained(
         if about.get("model", values) != values:
             raise InputError(f"{CONFIG} is not of the model whose weights lie beside it")
         precisions = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
-        if not precisions <= {torch.float32} and not precisions <= {torch.float64}:
+        if precisions not in ({torch.float32}, {torch.float64}):
             raise InputError("its weights are neither all float32 nor all float64")
-        model = build(config).to(*precisions)
+        model = build(config).to(dtype=precisions.pop())
         model.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, RuntimeError, OverflowError, AttributeError) as error:
         raise InputError(f"{folder} holds no model that can be read ({error}): give the folder of a run") from error

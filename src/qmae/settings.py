@@ -80,7 +80,6 @@ Preset = Literal[
 Method = Literal["adam", "sweeps"]
 """How angles are trained. `adam`: by gradients (paper). `sweeps`: block by block, each set to the best it can be."""
 
-
 MAX_EPOCHS = 10**9
 """More are refused: the schedule counts its steps in 64 bits."""
 
@@ -94,11 +93,11 @@ class TrainingConfig:
 
     Attributes:
         epochs: passes over the training images.
-        batch_size: images per step; None takes all at once.
+        batch_size: images per step; None: all training images.
         learning_rate: peak of the one-cycle schedule; with `sweeps` the token's constant one.
         seed: for the order of the images and their masks.
         method: `"adam"` or `"sweeps"`.
-        success_weight: what a discarded shot costs, L in the loss 1 - F + L (1 - p).
+        success_weight: what a discarded shot costs, L in the loss 1 - F + L (1 - p); 0 but for heralded models.
 
     Raises:
         InputError: a value of a wrong type, a number that is not positive or out of bounds, or an unknown method.
@@ -137,10 +136,10 @@ class TrainingConfig:
 TRAINING: dict[Preset, TrainingConfig] = {
     "qmae": TrainingConfig(),
     "qae": TrainingConfig(),
-    "qmae-small": TrainingConfig(300, batch_size=60_000, learning_rate=0.02, method="sweeps"),
-    "qmae-plus": TrainingConfig(300, batch_size=60_000, learning_rate=0.02, method="sweeps"),
-    "qmae-heralded": TrainingConfig(400, batch_size=60_000, learning_rate=0.02, method="sweeps"),
-    "qmae-compressed": TrainingConfig(200, batch_size=60_000, learning_rate=0.02, method="sweeps"),
+    "qmae-small": TrainingConfig(300, batch_size=None, learning_rate=0.02, method="sweeps"),
+    "qmae-plus": TrainingConfig(300, batch_size=None, learning_rate=0.02, method="sweeps"),
+    "qmae-heralded": TrainingConfig(400, batch_size=None, learning_rate=0.02, method="sweeps"),
+    "qmae-compressed": TrainingConfig(200, batch_size=None, learning_rate=0.02, method="sweeps"),
     "autoencoder": TrainingConfig(10, batch_size=64, learning_rate=0.013),
     "mae-small": TrainingConfig(5, batch_size=64, learning_rate=0.029),
     "mae": TrainingConfig(2, batch_size=256, learning_rate=0.0063),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import torch
@@ -14,10 +17,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from qmae.checkpoints import checkpoint_bytes, describe, intact, load_checkpoint
+from qmae.checks import brightest_of, check_pixels, check_tensor
+from qmae.errors import DivergenceError, InputError
 from qmae.files import make_folder, refused, remove, write_atomically
 from qmae.masking import Masks
 from qmae.models import WEIGHTS, embed_references, in_batches
-from qmae.optimizers import Trainable, build_optimizer
+from qmae.objective import Trainable, check_finite
+from qmae.optimizers import build_optimizer, check_method
 from qmae.progress import Progress, silent
 from qmae.settings import TrainingConfig
 from qmae.weights import to_bytes
@@ -95,6 +101,9 @@ class History:
         return sum(value == value for value in ends)
 
 
+# Whatever the caller computes without gradients, a training needs them.
+@torch.inference_mode(False)
+@torch.enable_grad()
 def train(
     model: Trainable,
     images: Float[Tensor, "images size size"],
@@ -111,7 +120,7 @@ def train(
     see the same images under the same masks in the same order.
 
     Args:
-        model: trained in place; ends on the CPU.
+        model: trained in place; ends on the CPU, whatever happens, and as it was after a whole step.
         images: training images in [0, 1].
         validation: images that only measure; their masks are the same in every epoch.
         config: epochs, batch size, learning rate, seed.
@@ -124,22 +133,44 @@ def train(
         The history of all steps, those before a resume included.
 
     Raises:
-        InputError: an image is all black or holds NaN; or the folder holds another training, or cannot be written.
+        InputError: a model, images, a device or a folder that cannot be used, or a config that is not for this model; or
+            the folder holds another training.
+        DivergenceError: a loss, a gradient, a parameter or the validation fidelity is not finite; the model is that of
+            the last step before which all of them were, the folder that of the last finished epoch.
     """
-    # Refuse what cannot be embedded now, not in the middle of an epoch.
-    embed_references(images)
-    embed_references(validation)
-    if folder is not None:
-        folder = Path(folder)
-        with refused("write to", folder):
-            make_folder(folder)
-    model.to(device)
-    images, validation = images.to(device), validation.to(device)
+    device = _usable_device(device)
+    _check_model(model)
+    images, validation = _checked(images, "training images", model), _checked(validation, "validation images", model)
+    check_method(model, config)
+    place = None if folder is None else Path(folder)
+    made = place is not None and _make(place)
+    try:
+        model.to(device)
+        return _train(model, images.to(device), validation.to(device), config, place, progress)
+    except BaseException:
+        if place is not None and made:
+            with suppress(OSError):  # an epoch lies there
+                place.rmdir()
+        raise
+    finally:
+        model.cpu()
+
+
+def _train(
+    model: Trainable,
+    images: Float[Tensor, "images size size"],
+    validation: Float[Tensor, "held_out size size"],
+    config: TrainingConfig,
+    folder: Path | None,
+    progress: Progress,
+) -> History:
+    """All epochs, where model and images lie."""
+    device, batch_size = images.device, min(config.batch_size or len(images), len(images))
     validation_masks = model.config.patch.sample(
         len(validation), generator=torch.Generator().manual_seed(VALIDATION_MASK_SEED)
     ).to(device)
     settings = describe(model.config, config, images, validation)
-    state = _TrainingState(model, config, steps_per_epoch=-(-len(images) // config.batch_size), settings=settings)
+    state = _TrainingState(model, config, steps_per_epoch=-(-len(images) // batch_size), settings=settings)
     if folder and (folder / CHECKPOINT).exists():
         state.load(folder / CHECKPOINT)
     history = state.history
@@ -148,21 +179,65 @@ def train(
         started = time.perf_counter() - (history.column("seconds")[-1] if history.rows else 0.0)
         for epoch in range(len(history.rows) // state.steps_per_epoch, config.epochs):
             masks = model.config.patch.sample(len(images), generator=state.generator).to(device)
-            for batch in torch.randperm(len(images), generator=state.generator).split(config.batch_size):
+            for batch in torch.randperm(len(images), generator=state.generator).split(batch_size):
                 batch = batch.to(device)
                 measured = state.step(images[batch], masks[batch])
                 seconds = time.perf_counter() - started
                 history.rows.append([len(history.rows) + 1, epoch + 1, *measured, float("nan"), seconds])
                 advance(1)
-            history.rows[-1][COLUMNS.index("validation_fidelity")] = mean_fidelity(model, validation, validation_masks)
+            history.rows[-1][COLUMNS.index("validation_fidelity")] = state.validate(validation, validation_masks)
             if folder:
                 state.save(folder)
-    model.cpu()
     if folder:
+        model.cpu()
         # Again, in case the last training was interrupted between its last checkpoint and these.
         state.export(folder)
         remove(folder / CHECKPOINT)
     return history
+
+
+def _usable_device(device: torch.device | str) -> torch.device:
+    try:
+        found = torch.device(device)
+        torch.empty(1, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+        raise InputError(f"no device {device} is at hand: choose cpu") from error
+    if found.type == "meta":
+        raise InputError("the device meta holds no numbers: choose cpu")
+    return found
+
+
+def _check_model(model: Trainable) -> None:
+    for parameter in model.parameters():
+        if parameter.dtype not in (torch.float32, torch.float64):
+            raise InputError(f"parameters of {parameter.dtype} are too short to train: call model.float()")
+        if parameter.is_inference():
+            raise InputError("the model was made in torch.inference_mode and cannot be trained: make it outside")
+        if not parameter.isfinite().all():
+            raise InputError("the model has a parameter that is not finite: train another one")
+
+
+def _checked(images: Tensor, what: str, model: Trainable) -> Float[Tensor, "images size size"]:
+    """Images that a model can be trained on or measured by, in its precision."""
+    size = model.config.patch.image_size
+    check_tensor(images, what=what)
+    if images.shape[1:] != (size, size):
+        raise InputError(f"{what} have shape {list(images.shape)}: give those of the model's size, [N, {size}, {size}]")
+    check_pixels(images, at_least=brightest_of(size), what=what)
+    # Refuse what cannot be embedded now, not in the middle of an epoch.
+    embed_references(images)
+    return images.to(next(model.parameters()).dtype)
+
+
+def _make(folder: Path) -> bool:
+    """Make a folder in which files can be made; returns whether there was none."""
+    with refused("write to", folder):
+        made = not folder.exists()
+        make_folder(folder)
+        # Root may pass the permission bits of a file system that is read-only all the same: try it.
+        with TemporaryFile(dir=folder):
+            pass
+    return made
 
 
 @torch.no_grad()
@@ -187,17 +262,54 @@ class _TrainingState:
         self.optimizer = build_optimizer(model, config, total_steps=self.total_steps)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.history = History()
+        self.learning_rate = config.learning_rate
+        self.good = self._parameters()
 
     def step(self, images: Float[Tensor, "batch size size"], masks: Masks) -> list[float]:
-        """One step; returns mean and quantiles of the loss 1 - F, the learning rate, how many were skipped."""
+        """One step; returns mean and quantiles of the loss 1 - F, the learning rate, how many were skipped.
+
+        If it cannot be finished, the parameters are those before it, or, if their loss is at fault, those before these.
+        """
         used = self.model.usable(images, masks)
         summary, rate = [float("nan")] * 3, self.optimizer.learning_rate
         if used.any():
-            losses = self.optimizer.step(images[used], masks[used])
+            before = self._parameters()
+            try:
+                losses = self.optimizer.step(images[used], masks[used])
+                self.good = before
+                check_finite("a parameter", self.model.parameters())
+            except (DivergenceError, torch.linalg.LinAlgError) as error:
+                raise self._diverged(len(self.history.rows) + 1, str(error)) from error
+            except BaseException:
+                self._restore(before)
+                raise
             low, high = torch.quantile(losses, losses.new_tensor([0.05, 0.95])).tolist()
             summary = [losses.mean().item(), low, high]
         self.optimizer.advance()
         return [*summary, rate, float((~used).sum())]
+
+    def validate(self, images: Float[Tensor, "held_out size size"], masks: Masks) -> float:
+        """Mean fidelity of images that are not trained on."""
+        fidelity = mean_fidelity(self.model, images, masks)
+        if not math.isfinite(fidelity):
+            raise self._diverged(len(self.history.rows), "the validation fidelity is not finite")
+        return fidelity
+
+    def _diverged(self, step: int, why: str) -> DivergenceError:
+        """Go back to the last parameters whose loss and gradient were finite."""
+        self._restore(self.good)
+        return DivergenceError(
+            f"training {self.model.name} diverged at step {step}: {why}; choose a lower learning rate than "
+            f"{self.learning_rate:g}"
+        )
+
+    def _parameters(self) -> list[Tensor]:
+        return [parameter.detach().clone() for parameter in self.model.parameters()]
+
+    @torch.no_grad()
+    def _restore(self, parameters: list[Tensor]) -> None:
+        for parameter, value in zip(self.model.parameters(), parameters, strict=True):
+            parameter.copy_(value)
 
     def save(self, folder: Path) -> None:
         """Write the checkpoint, which alone counts for a resume, and beside it the model and its history."""
@@ -230,3 +342,4 @@ class _TrainingState:
             self.history = History.of([list(map(float, row)) for row in state["history"]])
             if self.history.epochs * self.steps_per_epoch != len(self.history.rows):
                 raise ValueError("its history is not one of whole epochs")
+        self.good = self._parameters()

@@ -5,6 +5,10 @@ E is G and the rest of the circuit, contracted. The best rotation is its polar f
 arXiv 0707.1454, for tensor networks). And a convex function of V lies above its tangent, so that going up the tangent
 goes up the function (Journee et al. 2010, arXiv 0811.4724). No step has a size, and none goes down.
 
+Where the environment says nothing, since it is zero or has no full rank, many rotations are equally good. The one that
+is nearest to the old block is taken: what is maximized is tr(E B) and a very small part of tr(B_old^T B), which only rises
+where B leaves B_old for something better, so that it takes nothing from the first term.
+
 This is for real blocks, which reach all of SO(4), so that every rotation has angles (`angles_of`).
 """
 
@@ -21,6 +25,10 @@ from torch import Tensor
 from qmae.ansatz import Ansatz
 from qmae.simulation.fusion import deal, embedded_entries
 from qmae.simulation.precision import constant, without_autocast
+
+KEEP = 64
+"""How much a block is held where it is, in units of the rounding error of a gradient of norm 1: above all that rounding
+puts into an environment where it should be zero, and far below what steers a block."""
 
 
 # Compared by identity, as its arrays cannot be.
@@ -57,9 +65,9 @@ class Site:
         self, blocks: Float[Tensor, "circuits pairs 4 4"], environment: Float[Tensor, "circuits fused fused"]
     ) -> Float[Tensor, "circuits fused fused"]:
         """Set the site's blocks, in place, each to the best for tr(environment product); returns their product."""
-        matrix = environment @ self.fuse(blocks) @ self.embed(blocks, 0).mT
+        matrix, keep = environment @ self.fuse(blocks) @ self.embed(blocks, 0).mT, KEEP * torch.finfo(blocks.dtype).eps
         for index, block in enumerate(self.blocks):
-            blocks[:, block] = polar(_trace(matrix, self.inner[index]))
+            blocks[:, block] = polar(_trace(matrix, self.inner[index]) + keep * blocks[:, block].mT)
             if index + 1 < len(self.blocks):
                 matrix = self.embed(blocks, index) @ matrix @ self.embed(blocks, index + 1).mT
         return self.fuse(blocks)
@@ -68,7 +76,7 @@ class Site:
 def polar(environment: Float[Tensor, "*batch dim dim"]) -> Float[Tensor, "*batch dim dim"]:
     """The rotation B, of determinant 1, for which tr(environment B) is largest."""
     left, _, right = torch.linalg.svd(environment)
-    sign = torch.linalg.det(left @ right)[..., None, None]
+    sign = torch.linalg.det(left @ right).sign()[..., None, None]
     return torch.cat([right[..., :-1, :], sign * right[..., -1:, :]], -2).mT @ left.mT
 
 
@@ -84,8 +92,18 @@ def sweep(
         gradient: of any function of V, its index <out| |in>.
 
     Returns:
-        The new blocks; tr(gradient^T V) is no less than before.
+        The new blocks; tr(gradient^T V) is no less than before, and a circuit without a gradient is left as it is.
     """
+    largest = gradient.abs().amax((1, 2))
+    steered = largest > 0
+    if not steered.all():
+        blocks = blocks.clone()
+        if steered.any():
+            blocks[steered] = sweep(blocks[steered], ansatz, gradient[steered])
+        return blocks
+    # Only its direction counts; squares of its entries might leave the range of the floating point numbers.
+    gradient = gradient / largest[:, None, None]
+    gradient = gradient / torch.linalg.matrix_norm(gradient, keepdim=True)
     blocks, (sites, levels) = blocks.clone(), sites_of(ansatz)
     circuit = [(blocks[:, layer], site) for layer in range(ansatz.layers) for site in sites]
     unitaries = [site.fuse(of_layer) for of_layer, site in circuit]
