@@ -5,9 +5,9 @@ E is G and the rest of the circuit, contracted. The best rotation is its polar f
 arXiv 0707.1454, for tensor networks). And a convex function of V lies above its tangent, so that going up the tangent
 goes up the function (Journee et al. 2010, arXiv 0811.4724). No step has a size, and none goes down.
 
-Where the environment says nothing, since it is zero or has no full rank, many rotations are equally good. The one that
-is nearest to the old block is taken: what is maximized is tr(E B) and a very small part of tr(B_old^T B), which only rises
-where B leaves B_old for something better, so that it takes nothing from the first term.
+Where the environment says nothing, since it is zero or has no full rank, many rotations are equally good. The one
+that is nearest to the old block is taken: what is maximized is tr(E B) and a very small part of tr(B_old^T B), which
+only rises where B leaves B_old for something better, so that it takes nothing from the first term.
 
 This is for real blocks, which reach all of SO(4), so that every rotation has angles (`angles_of`).
 """
