@@ -263,13 +263,17 @@ def test_bundled_data_carries_its_licence():
 
 
 def test_images_of_the_training_are_not_measured_whatever_path_names_them(command, small_data, run_folder):
+    from qmae.images import keys_of
+
     assert (
         command("evaluate", run_folder, "--data", f"{small_data.parent}/../{small_data.parent.name}/{small_data.name}")[
             0
         ]
         == 0
     )
-    assert json.loads((run_folder / "metrics.json").read_text())["rows"][0]["images"] == 20  # a sixth of 120
+    assert json.loads((run_folder / "metrics.json").read_text())["rows"][0]["images"] == len(
+        keys_of(small_data, "test")
+    )
 
 
 def test_verify_prints_every_circuit_and_fails_where_one_differs(command, run_folder, monkeypatch):
