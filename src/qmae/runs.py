@@ -364,7 +364,7 @@ def _unpacked(packed: dict[str, str]) -> UInt64[np.ndarray, " keys"]:
 
 
 def _training(values: dict[str, Any], *, older: bool) -> TrainingConfig:
-    training = TrainingConfig(**values)
+    training = TrainingConfig.from_dict(values)
     everything = older and training.method == "sweeps" and training.batch_size == 60_000
     return replace(training, batch_size=None) if everything else training
 
