@@ -105,7 +105,7 @@ MASKS = {
 }
 
 
-@settings(max_examples=600)
+@settings(max_examples=400)
 @given(
     st.sampled_from(["qmae", "double", "heralded", "offsets", "tied", "heralded-per-position", "unet", "mae-small"])
     | st.sampled_from(["original", "nothing", "mean", "token", "ridge", "knn"]),

@@ -1,5 +1,8 @@
 """Shapes of arrays of NumPy, torch or JAX, as PennyLane takes them."""
 
+# PennyLane keeps more than its annotations promise.
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 from typing import Any
