@@ -75,10 +75,16 @@ def test_there_are_commands_and_options_to_try():
     assert ("run", "--out") in parameters("option", is_path)
 
 
+def is_whole(parameter):
+    return parameter.type_descriptor.annotation is int
+
+
 @pytest.mark.parametrize(("name", "option"), parameters("option", is_number))
-@pytest.mark.parametrize("value", ["9" * 400, "-" + "9" * 400, str(2**63), str(2**64), "nan", "inf", "1e400", "", "٣x"])
-def test_numbers_beyond_all_bounds_are_one_line(command, tmp_path, name, option, value):
-    assert_refused(command(*words(name), option, value), option)
+def test_numbers_beyond_all_bounds_are_one_line(command, tmp_path, name, option):
+    whole = (name, option) in parameters("option", is_whole)
+    beyond = [str(2**63), str(2**64), "1.5", "1e400"] if whole else ["nan", "inf", "-inf", "1e400"]
+    for value in ["9" * 400, "-" + "9" * 400, "", "many", *beyond]:
+        assert_refused(command(*words(name), option, value), option)
     assert not list(tmp_path.iterdir())
 
 
@@ -109,7 +115,7 @@ def test_places_that_cannot_be_written_are_one_line(command, tmp_path, small_dat
     assert (tmp_path / "file").read_text() == "mine"
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["--version"], ["train", "--help"], ["draw", "block"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["draw", "block"]])
 def test_outputs_that_nobody_reads(arguments):
     line = [sys.executable, "-m", "qmae", *arguments]
     reader, writer = os.pipe()
@@ -126,14 +132,14 @@ def test_outputs_that_nobody_reads(arguments):
     assert (closed.returncode, closed.stderr) == (0, b"")
 
 
-@pytest.mark.parametrize("after", [0.15, 0.3, 0.5, 0.8, 1.2, 2.0])
-def test_ctrl_c_while_starting(after):
+@pytest.mark.parametrize("after", [0.05, 0.3, 1.0, 2.0])
+def test_ctrl_c_while_starting(tmp_path, after):
     started = subprocess.Popen(
         [sys.executable, "-c", "from qmae.cli import main; print(flush=True); main()", "study", "--budget", "quick"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        cwd="/nonexistent" if not os.path.isdir("/tmp") else "/tmp",
+        cwd=tmp_path,
     )
     started.stdout.readline()
     time.sleep(after)

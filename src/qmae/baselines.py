@@ -21,6 +21,7 @@ from qmae.images import check_size
 from qmae.masking import Masks, PatchMask, hide
 from qmae.models import embed_originals, in_batches
 from qmae.simulation import embed
+from qmae.simulation.precision import without_autocast
 from qmae.values import shown, whole
 
 AT_ONCE = 2**23
@@ -281,6 +282,7 @@ class NearestNeighbours(Baseline):
             filled.append(torch.where(hidden, means.to(pixels), pixels))
         return torch.cat(filled).view_as(visible)
 
+    @without_autocast()
     def _nearest(
         self, pixels: Float[Tensor, "batch pixels"], seen: Bool[Tensor, "batch pixels"], at_once: int
     ) -> Int[Tensor, "batch neighbours"]:

@@ -16,12 +16,13 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
 from qmae.base import Model
-from qmae.checks import check_batch, check_visible
+from qmae.checks import check_batch, check_visible, has_values
 from qmae.errors import InputError
 from qmae.masking import Masks, PatchMask, hide
 from qmae.models import embed_originals
 from qmae.settings import Design
 from qmae.simulation import embed
+from qmae.simulation.precision import as_precise_as, check_parameters, exact, normal
 from qmae.values import MAX_PARAMETERS, check_keys, choice, settle, shown, whole
 
 
@@ -109,8 +110,9 @@ class Cayley(nn.Module):
 
     def forward(self, free: Float[Tensor, "matrices dim dim"]) -> Float[Tensor, "matrices dim dim"]:
         """Make free matrices orthogonal, those near zero near the identity."""
-        eye, lower = torch.eye(free.shape[-1]).to(free), free.tril(-1)
-        return 2 * torch.linalg.inv(eye + (lower - lower.mT) / 2) - eye
+        lower = exact(free).tril(-1)
+        eye = torch.eye(free.shape[-1], dtype=lower.dtype, device=free.device)
+        return (2 * torch.linalg.inv(eye + (lower - lower.mT) / 2) - eye).to(free)
 
 
 class FreeModel(Model, nn.Module):
@@ -129,7 +131,7 @@ class FreeModel(Model, nn.Module):
             raise InputError(f"config {shown(config)} is no FreeConfig: give one")
         self.config = config
         self.tokens = nn.Parameter(torch.zeros(config.token_shape))
-        noise = 0.01 * torch.randn(config.matrix_shape, generator=generator)
+        noise = 0.01 * normal(*config.matrix_shape, generator=generator)
         if self.heralded:
             self.matrices = nn.Parameter(torch.eye(noise.shape[-1]) + noise)
         else:
@@ -148,17 +150,18 @@ class FreeModel(Model, nn.Module):
 
     def maps(self) -> Float[Tensor, "maps kraus dim dim"]:
         """The Kraus operators, for all positions at once or for each."""
-        dim = self.config.patch.image_size**2
+        check_parameters(self)
+        dim, matrices = self.config.patch.image_size**2, exact(self.matrices)
         match self.config.design:
             case "tied" | "tied-tokens":
-                kept, lost = self.matrices[0].chunk(2)
+                kept, lost = matrices[0].chunk(2)
                 return torch.stack([kept.T @ kept, kept.T @ lost])[None]
             case "free":
-                encoder, decoder = self.matrices
+                encoder, decoder = matrices
                 kept, lost = encoder.chunk(2)
                 return torch.stack([decoder[:, : dim // 2] @ kept, decoder[:, : dim // 2] @ lost])[None]
             case _:
-                return self.matrices[:, :, :dim].unflatten(1, (-1, dim))
+                return matrices[:, :, :dim].unflatten(1, (-1, dim))
 
     @property
     def parameter_count(self) -> int:
@@ -183,15 +186,15 @@ class FreeModel(Model, nn.Module):
         return 1 - self.fidelity(images, masks)
 
     def _fidelity(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        outputs, images = self._outputs(images, masks), self.fitted(images, masks)
-        overlaps = torch.linalg.vecdot(outputs, embed_originals(images)[:, None]).square().sum(1)
-        return overlaps / self._norms(outputs)
+        outputs, references = self._kept(images, masks), embed_originals(self.fitted(images, masks))
+        overlaps = torch.linalg.vecdot(outputs, references.to(outputs)[:, None])
+        return as_precise_as(overlaps.square().sum(1), self.tokens)
 
     def _probabilities(
         self, images: Float[Tensor, "batch size size"], masks: Masks
     ) -> Float[Tensor, "batch size size"]:
-        outputs = self._outputs(images, masks)
-        return (outputs.square().sum(1) / self._norms(outputs)[:, None]).view_as(images)
+        outputs = self._kept(images, masks)
+        return as_precise_as(outputs.square().sum(1), self.tokens).view_as(images)
 
     def _success_probability(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
         """The squared norm of the output, the maps scaled to contractions."""
@@ -199,26 +202,31 @@ class FreeModel(Model, nn.Module):
             return self.tokens.new_ones(len(images))
         largest = torch.linalg.matrix_norm(self.maps()[:, 0], ord=2)
         scales = largest[masks.position] if len(largest) > 1 else largest
-        return self._outputs(images, masks).square().sum((1, 2)) / scales**2
+        outputs = self._outputs(images, masks) / scales[:, None, None]
+        return as_precise_as(outputs.square().sum((1, 2)), self.tokens)
 
     def _outputs(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch kraus dim"]:
         """K_k x for every Kraus operator k."""
-        states, maps = embed(self._filled(images, masks).flatten(1)), self.maps()
+        maps = self.maps()
+        states = embed(self._filled(images, masks).flatten(1).to(maps.dtype))
         if len(maps) == 1:
             return torch.einsum("koi,bi->bko", maps[0], states)
+        if not has_values(masks.position):  # mapped by `torch.func.vmap`, so that nothing can be sorted
+            return torch.einsum("bkoi,bi->bko", maps[masks.position], states)
         order = masks.position.argsort()
         sorted_states = states[order].split(masks.position.bincount(minlength=len(maps)).tolist())
         pairs = zip(maps, sorted_states, strict=True)
         outputs = torch.cat([torch.einsum("koi,bi->bko", kraus, part) for kraus, part in pairs])
         return outputs[order.argsort()]
 
-    def _norms(self, outputs: Float[Tensor, "batch kraus dim"]) -> Float[Tensor, " batch"]:
-        """What the outputs are divided by: 1 but for heralded ones."""
-        norms = outputs.square().sum((1, 2))
-        return norms.clamp_min(1e-12) if self.heralded else torch.ones_like(norms)
+    def _kept(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch kraus dim"]:
+        """K_k x, given that the shot is kept: a heralded output has unit norm, however seldom it is kept."""
+        outputs = self._outputs(images, masks)
+        return embed(outputs.flatten(1)).view_as(outputs) if self.heralded else outputs
 
     def _filled(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         images = self.fitted(images, masks)
-        tiles = self.tokens.flatten(1)[:, masks.patch.token_index(masks.patch.shape)[0]]
+        index = masks.patch.token_index(masks.patch.shape)[0].to(self.tokens.device)
+        tiles = self.tokens.flatten(1)[:, index]
         chosen = tiles[masks.position] if len(tiles) > 1 else tiles
         return torch.where(masks.hidden, chosen, hide(images, masks))

@@ -16,6 +16,7 @@ from qmae.checks import check_batch
 from qmae.errors import InputError
 from qmae.masking import Masks, PatchMask
 from qmae.settings import Network
+from qmae.simulation.precision import check_parameters, without_autocast
 from qmae.values import MAX_PARAMETERS, check_keys, choice, shown
 
 
@@ -95,8 +96,10 @@ class ClassicalModel(Baseline, nn.Module):
         return check_batch(images, masks, size=self.config.patch.image_size, like=next(self.parameters()))
 
     def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
-        """Run the network."""
-        return self.network(self.visible(visible, masks), masks.hidden)
+        """Run the network, in the precision of its weights whatever the context."""
+        check_parameters(self)
+        with without_autocast():
+            return self.network(self.visible(visible, masks), masks.hidden)
 
     def usable(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Bool[Tensor, " batch"]:
         """Which images can be trained on: all, since a network makes something of a black image, too."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -82,24 +82,15 @@ class PatchMask:
         halvings = round(-math.log2(self.ratio / self.patches))
         return self.image_size >> (halvings + 1) // 2, self.image_size >> halvings // 2
 
-    @cached_property
+    @property
     def corners(self) -> Int[Tensor, "positions 2"]:
         """Row and column of the patch's upper left pixel, for every position."""
-        strides = self.shape if self.placement == "grid" else (1, 1)
-        rows, columns = (
-            torch.arange(0, self.image_size - extent + 1, stride)
-            for extent, stride in zip(self.shape, strides, strict=True)
-        )
-        return torch.cartesian_prod(rows, columns)
+        return torch.from_numpy(_corners(self)).clone()
 
-    @cached_property
+    @property
     def holes(self) -> Bool[Tensor, "positions size size"]:
         """True where a patch hides the image, for every position."""
-        pixel = torch.arange(self.image_size)
-        (top, left), (height, width) = self.corners.T[..., None], self.shape
-        rows = (pixel >= top) & (pixel < top + height)
-        columns = (pixel >= left) & (pixel < left + width)
-        return rows[:, :, None] & columns[:, None, :]
+        return torch.from_numpy(_holes(self)).clone()
 
     def sample(self, count: int, *, generator: torch.Generator) -> Masks:
         """Draw the positions for each of `count` images, uniformly.
@@ -111,8 +102,10 @@ class PatchMask:
         if not isinstance(generator, torch.Generator) or generator.device.type != "cpu":
             raise InputError("masks are drawn by a generator on the CPU: give torch.Generator().manual_seed(0)")
         if self.patches == 1:
-            return Masks(self, torch.randint(self.positions, (count,), generator=generator))
-        order = torch.rand(count, self.positions, generator=generator).argsort(1)
+            return Masks(self, torch.randint(self.positions, (count,), generator=generator, device="cpu"))
+        # In single precision, so that a seed means the same masks whatever the default.
+        numbers = torch.rand(count, self.positions, generator=generator, dtype=torch.float32, device="cpu")
+        order = numbers.argsort(1)
         return Masks(self, order[:, : self.patches].sort(1).values)
 
     def at(self, position: int, count: int) -> Masks:
@@ -126,9 +119,8 @@ class PatchMask:
             raise InputError(f"a position does not say where {self.patches} patches lie: draw them by a seed")
         if not 0 <= position < self.positions:
             raise InputError(f"no mask position {shown(position)}: this patch has positions 0 to {self.positions - 1}")
-        return Masks(self, torch.full((count,), position))
+        return Masks(self, torch.full((count,), position, device="cpu"))
 
-    @lru_cache(maxsize=16)  # noqa: B019 - a patch is a small constant, and the same index serves every step
     def token_index(self, token_shape: tuple[int, int]) -> Int[Tensor, "positions size size"]:
         """Say which pixel of a token lies under every pixel of the image, for every position.
 
@@ -141,11 +133,36 @@ class PatchMask:
         Returns:
             Indices into the flattened token; only those inside the hole mean anything.
         """
-        pixel = torch.arange(self.image_size)
-        origin = self.corners if self.placement == "anywhere" else torch.zeros_like(self.corners)
-        rows = (pixel - origin[:, :1]) % token_shape[0]
-        columns = (pixel - origin[:, 1:]) % token_shape[1]
-        return rows[:, :, None] * token_shape[1] + columns[:, None, :]
+        return torch.from_numpy(_token_index(self, token_shape)).clone()
+
+
+# What every step needs of a patch is kept as arrays: a tensor would bring the context in which it was made, such as
+# inference mode, to the next caller.
+@lru_cache(maxsize=64)
+def _corners(patch: PatchMask) -> Int[np.ndarray, "positions 2"]:
+    strides = patch.shape if patch.placement == "grid" else (1, 1)
+    rows, columns = (
+        np.arange(0, patch.image_size - extent + 1, stride) for extent, stride in zip(patch.shape, strides, strict=True)
+    )
+    return np.stack(np.meshgrid(rows, columns, indexing="ij"), -1).reshape(-1, 2)
+
+
+@lru_cache(maxsize=16)
+def _holes(patch: PatchMask) -> Bool[np.ndarray, "positions size size"]:
+    pixel = np.arange(patch.image_size)
+    (top, left), (height, width) = _corners(patch).T[..., None], patch.shape
+    rows = (pixel >= top) & (pixel < top + height)
+    columns = (pixel >= left) & (pixel < left + width)
+    return rows[:, :, None] & columns[:, None, :]
+
+
+@lru_cache(maxsize=16)
+def _token_index(patch: PatchMask, token_shape: tuple[int, int]) -> Int[np.ndarray, "positions size size"]:
+    pixel, corners = np.arange(patch.image_size), _corners(patch)
+    origin = corners if patch.placement == "anywhere" else np.zeros_like(corners)
+    rows = (pixel - origin[:, :1]) % token_shape[0]
+    columns = (pixel - origin[:, 1:]) % token_shape[1]
+    return rows[:, :, None] * token_shape[1] + columns[:, None, :]
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +203,7 @@ class Masks:
                 raise InputError("two patches of an image have the same position: give each a position of its own")
         settle(self, position=position)
 
-    @cached_property
+    @property
     def hidden(self) -> Bool[Tensor, "batch size size"]:
         """True where a pixel is hidden."""
         holes = self.patch.holes.to(self.position.device)[self.position]

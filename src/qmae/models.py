@@ -16,13 +16,14 @@ from torch import Tensor, nn
 
 from qmae.ansatz import SU4_IDENTITY
 from qmae.base import Model
-from qmae.checks import brightest_of, check_batch, check_lit, check_pixels, check_tensor, check_visible
+from qmae.checks import brightest_of, check_batch, check_lit, check_pixels, check_tensor, check_visible, has_values
 from qmae.config import PRESETS, ModelConfig
 from qmae.errors import InputError
 from qmae.files import make_folder, read_json, refused, write_atomically
 from qmae.masking import Masks, PatchMask, hide
 from qmae.settings import SEEDS
 from qmae.simulation import Autoencoder, build_encoder, deal_out, embed, probabilities_of
+from qmae.simulation.precision import as_precise_as, check_parameters, exact, normal
 from qmae.values import shown, whole
 from qmae.weights import Shapes, load_tensors, to_bytes
 
@@ -65,12 +66,14 @@ class Encoded:
     @property
     def trash(self) -> Inexact[Tensor, "batch trash trash"]:
         """Density matrix of the trash qubits, the latent ones traced out."""
-        return torch.einsum("bkl,bml->bkm", self.state, self.state.conj())
+        state = exact(self.state)
+        return torch.einsum("bkl,bml->bkm", state, state.conj()).to(self.state)
 
     @property
     def latent(self) -> Inexact[Tensor, "batch latent latent"]:
         """Density matrix of the latent qubits, the trash traced out: what the decoder gets beside fresh |0>s."""
-        return torch.einsum("bkl,bkm->blm", self.state, self.state.conj())
+        state = exact(self.state)
+        return torch.einsum("bkl,bkm->blm", state, state.conj()).to(self.state)
 
 
 class MaskedAutoencoder(Model, nn.Module):
@@ -102,9 +105,7 @@ class MaskedAutoencoder(Model, nn.Module):
         # At zero angles real blocks are the identity anyway.
         identity = config.initial_angles == "identity" and config.block == "su4"
         centre = torch.tensor(SU4_IDENTITY) if identity else 0
-        self.angles = nn.Parameter(
-            centre + config.initial_spread * torch.randn(config.angle_shape, generator=generator)
-        )
+        self.angles = nn.Parameter(centre + config.initial_spread * normal(*config.angle_shape, generator=generator))
         shapes = config.parameter_shapes
         self.offsets = nn.Parameter(torch.zeros(shapes["offsets"])) if "offsets" in shapes else None
         self.token = nn.Parameter(torch.zeros(shapes["token"])) if "token" in shapes else None
@@ -243,10 +244,12 @@ class MaskedAutoencoder(Model, nn.Module):
         if self.config.conditioning != "none":
             place = position if isinstance(position, Tensor) else torch.as_tensor(whole(position, "mask position"))
             position = Masks(self.config.patch, place[None]).position[0]
-        angles = self.angles[position] if self.config.conditioning == "separate" else self.angles
-        if self.offsets is not None:
-            angles = angles + self.offsets[position].view(-1, *self.angles.shape).sum(0)
-        return self.blocks_of(angles)
+            places = position.reshape(-1)
+            # Not `[position]`, which asks for the value of a single one and so cannot be mapped by `torch.func.vmap`.
+            if self.offsets is None:
+                return self.blocks_of(self.angles.index_select(0, places)[0])
+            return self.blocks_of(self.angles + self.offsets.index_select(0, places).sum(0))
+        return self.blocks_of(self.angles)
 
     def blocks_of(self, angles: Float[Tensor, "*circuits_and_angles"]) -> Float[Tensor, "*circuits blocks angles"]:
         """The angles of all blocks, the decoder's behind the encoder's, from those of whole circuits.
@@ -286,19 +289,29 @@ class MaskedAutoencoder(Model, nn.Module):
         images: Float[Tensor, "batch size size"],
         *more: Float[Tensor, "batch dim"],
     ) -> Inexact[Tensor, "batch *out"]:
-        """Call a function with the circuit of every mask and the states of the images that have this mask."""
-        batch = embed(self.fill(images, masks).flatten(1)), *more
+        """Call a function with the circuit of every mask and the states of the images that have this mask.
+
+        In the precision of the parameters or, under autocast, in double; the result is in that of the parameters.
+        """
+        check_parameters(self)
+        filled = self.fill(images, masks).to(exact(self.angles).dtype)
+        batch = embed(filled.flatten(1)), *(part.to(filled.dtype) for part in more)
         if self.config.conditioning == "none":
-            return function(self.autoencoder(self.blocks_of(self.angles), states=len(images)), *batch)
+            result = function(self.autoencoder(self.blocks_of(self.angles), states=len(images)), *batch)
+            return as_precise_as(result, self.angles)
         if masks.patch != self.config.patch:
             raise InputError("the angles depend on the place of the mask: measure it under masks of its own kind")
-        kinds, kind = masks.position.unique(dim=0, return_inverse=True)
-        groups = [(kind == index).nonzero()[:, 0] for index in range(len(kinds))]
+        if has_values(masks.position):
+            kinds, kind = masks.position.unique(dim=0, return_inverse=True)
+            groups = [(kind == index).nonzero()[:, 0] for index in range(len(kinds))]
+        else:
+            # Mapped by `torch.func.vmap`: which images have one mask is not known, so each gets a circuit of its own.
+            kinds, groups = masks.position, [*torch.arange(len(images), device=images.device).split(1)]
         parts = [
             function(self.autoencoder(self.angles_at(position), states=len(rows)), *(part[rows] for part in batch))
             for position, rows in zip(kinds, groups, strict=True)
         ]
-        return torch.cat(parts)[torch.cat(groups).argsort()]
+        return as_precise_as(torch.cat(parts)[torch.cat(groups).argsort()], self.angles)
 
 
 def locate(folder: str | Path) -> Path:

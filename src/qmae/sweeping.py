@@ -16,6 +16,7 @@ from qmae.objective import check_finite, objective
 from qmae.simulation import Autoencoder, DenseEncoder, block_unitaries, embed
 from qmae.simulation.blocks import collect
 from qmae.simulation.encoders import split_trash
+from qmae.simulation.precision import without_autocast
 from qmae.simulation.sweeps import angles_of, matrices, polar, sweep
 
 MOMENTUM, LATER_MOMENTUM, RAMP = 0.8, 0.88, 20
@@ -69,6 +70,7 @@ class Sweeps:
         InputError: as `check`.
     """
 
+    @without_autocast()
     def __init__(self, model: MaskedAutoencoder, *, learning_rate: float, success_weight: float = 0.0) -> None:
         self.check(model)
         config = model.config
@@ -94,6 +96,7 @@ class Sweeps:
         if not model.angles.requires_grad:
             raise InputError("sweeps set the angles, which are frozen: call model.angles.requires_grad_(True)")
 
+    @without_autocast()
     def step(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
         """One sweep over every circuit that has images in the batch, and one step of the token.
 

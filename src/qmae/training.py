@@ -133,8 +133,8 @@ def train(
         The history of all steps, those before a resume included.
 
     Raises:
-        InputError: a model, images, a device or a folder that cannot be used, or a config that is not for this model; or
-            the folder holds another training.
+        InputError: a model, images, a device or a folder that cannot be used, or a config that is not for this model;
+            or the folder holds another training.
         DivergenceError: a loss, a gradient, a parameter or the validation fidelity is not finite; the model is that of
             the last step before which all of them were, the folder that of the last finished epoch.
     """
