@@ -341,7 +341,7 @@ def load_model(folder: Path) -> Trainable:
 
 
 def _training(values: dict[str, Any], *, older: bool) -> TrainingConfig:
-    training = TrainingConfig(**values)
+    training = TrainingConfig.from_dict(values)
     everything = older and training.method == "sweeps" and training.batch_size == 60_000
     return replace(training, batch_size=None) if everything else training
 
