@@ -119,14 +119,13 @@ def test_sweeps_and_density_matrices_under_autocast():
     images, masks = data()
 
     def compute():
-        encoded = quantum("qmae").encode(images, masks)
-        model = quantum("qmae-plus")
+        encoded, model = quantum("qmae").encode(images, masks), quantum("qmae-plus")
         Sweeps(model, learning_rate=0.01).step(images, masks)
         # Angles of a block may jump, but not what it does.
-        remade = block_unitaries(angles_of(blocks[0].flatten(0, 1)).float(), ansatz.block)
+        remade = block_unitaries(angles_of(blocks[0].flatten(0, 1)), ansatz.block)
         return [
             *(encoded.trash, encoded.latent, encoded.state),
-            *(sweep(blocks, ansatz, gradient), matrices(blocks, ansatz).float(), remade.float()),
+            *(sweep(blocks, ansatz, gradient), matrices(blocks, ansatz), remade.float()),
             model.fidelity(images, masks).detach(),
         ]
 

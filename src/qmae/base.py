@@ -93,7 +93,7 @@ class Model(ABC):
 
     def _visible(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         images = self.fitted(images, masks)
-        check_visible(images, masks, at_least=brightest_of(images.shape[-1]) / 3)
+        check_visible(images, masks, at_least=brightest_of(images.shape[-1]))
         return images
 
     @abstractmethod

@@ -45,8 +45,8 @@ def check_tensor(images: Any, *, what: str = "images") -> None:
     """
     if not isinstance(images, Tensor):
         raise InputError(f"{what} are of type {type(images).__name__}: give a torch tensor, as torch.as_tensor makes")
-    if images.layout != torch.strided or images.is_nested:
-        raise InputError(f"{what} are of a sparse or nested layout: give a dense tensor [N, height, width]")
+    if images.layout != torch.strided or images.is_nested or images.is_meta:
+        raise InputError(f"{what} are sparse, nested or without values: give a dense tensor [N, height, width]")
     kind = str(images.dtype).removeprefix("torch.")
     if not images.is_floating_point():
         mend = "use .float()" if images.dtype == torch.bool else "divide by what white is, 255 for bytes"
@@ -93,7 +93,8 @@ def _bad_pixels(images: Float[Tensor, "batch height width"], what: str) -> str:
     if not images[bad[0]].isfinite().all():
         return f"{what}: image {bad[0]}{more} holds NaN or infinity; leave it out"
     found = f"values from {low[bad[0]]:g} to {high[bad[0]]:g}"
-    return f"{what}: image {bad[0]}{more} holds {found}; pixels must lie in [0, 1]: divide by the maximum, bytes by 255"
+    mend = "undo the normalization" if low[bad[0]] < 0 else "divide by the maximum, bytes by 255"
+    return f"{what}: image {bad[0]}{more} holds {found}; pixels must lie in [0, 1]: {mend}"
 
 
 def check_lit(images: Float[Tensor, "batch height width"]) -> None:
@@ -162,8 +163,8 @@ def check_visible(images: Float[Tensor, "batch size size"], masks: Masks, *, at_
     Args:
         images: of which the visible pixels are in [0, 1].
         masks: one per image.
-        at_least: as of `check_pixels`. Of masked images more than half of which is hidden nothing is asked for: there
-            may be nothing lit left.
+        at_least: as of `check_pixels`, for whole images. Of masked ones, in which nothing hidden is lit, two thirds of
+            it are asked for; of those more than half of which is hidden nothing, as there may be nothing lit left.
 
     Raises:
         InputError: as `check_pixels`.
@@ -172,9 +173,11 @@ def check_visible(images: Float[Tensor, "batch size size"], masks: Masks, *, at_
         return
     hidden = masks.hidden
     check_pixels(images.masked_fill(hidden, 0))
-    whole = images.nan_to_num(0, 0, 0).clamp(0, 1)
-    if masks.patch.ratio <= 0.5 or bool((whole * hidden).any()):
-        check_pixels(whole, at_least=at_least)
+    given = images.detach().nan_to_num(0, 0, 0).clamp(0, 1)
+    if bool((given * hidden).any()):
+        check_pixels(given, at_least=at_least)
+    elif masks.patch.ratio <= 0.5:
+        check_pixels(given, at_least=at_least * 2 / 3)
 
 
 def has_values(tensor: Tensor) -> bool:

@@ -70,6 +70,7 @@ class Sweeps:
         InputError: as `check`.
     """
 
+    @without_autocast()
     def __init__(self, model: MaskedAutoencoder, *, learning_rate: float, success_weight: float = 0.0) -> None:
         self.check(model)
         config = model.config

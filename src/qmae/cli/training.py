@@ -268,6 +268,8 @@ def evaluate(
     if not data:
         opened.check_data()
     held_out = opened.holds_out(source)
+    if held_out:
+        opened = replace(opened, data=source)  # which may have been moved
     split: Split = "test" if held_out or source == "mnist" else "all"
     if skip_black:
         tell_left_out(source, patch.image_size)
