@@ -63,7 +63,7 @@ class Target:
     @property
     def name(self) -> str:
         """The device's name."""
-        return self.device if isinstance(self.device, str) else self.device.name
+        return self.device if isinstance(self.device, str) else str(self.device.name)
 
     @property
     def branches(self) -> bool:
