@@ -1,6 +1,5 @@
 import csv
 import io
-from contextlib import contextmanager
 
 import pytest
 import torch
@@ -12,6 +11,7 @@ from qmae.files import write_atomically
 from qmae.runs import Run
 from qmae.simulation.fusion import fuse
 from qmae.training import COLUMNS, History, mean_fidelity
+from samples import interrupting
 
 PATCH = PatchMask(8, 0.25)
 
@@ -23,24 +23,6 @@ def data(small_data):
 
 def new_model(name="qmae", seed=0):
     return MaskedAutoencoder.from_preset(name, patch=PATCH, seed=seed)
-
-
-def interrupting(after):
-    """A progress that presses Ctrl-C after so many steps."""
-
-    @contextmanager
-    def progress(description, total):
-        done = 0
-
-        def advance(units):
-            nonlocal done
-            done += units
-            if units and done >= after:
-                raise KeyboardInterrupt
-
-        yield advance
-
-    return progress
 
 
 def test_training_descends_and_beats_an_untrained_model(data):
