@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 
-UNTYPED = "circuits config settings values cli"
+UNTYPED = "circuits config settings target terminal values cli"
 """What says itself, in one line, that an argument is of a wrong type: tests give it some."""
 SOURCE = Path(__file__).parent.parent / "src" / "qmae"
 ROOMS = {path.stem for path in SOURCE.iterdir()} - {"__init__", "__main__", *UNTYPED.split()}

@@ -16,6 +16,7 @@ from PIL import Image
 
 import qmae
 from qmae.cli import main
+from qmae.images import load_images
 
 YARDSTICKS = ("original", "knn", "ridge", "token", "mean", "nothing")
 
@@ -195,7 +196,9 @@ def test_bad_images_are_refused_by_index(command, tmp_path, run_folder, change, 
 def test_black_pictures_and_other_files_are_refused(command, tmp_path, run_folder):
     Image.new("L", (8, 8)).save(tmp_path / "black.png")
     options = ["--out", tmp_path / "out"]
-    assert_refused(command("reconstruct", run_folder, tmp_path / "black.png", *options), "image 0 is all black")
+    assert_refused(
+        command("reconstruct", run_folder, tmp_path / "black.png", *options), "black.png: image 0 is all black"
+    )
     assert_refused(command("reconstruct", run_folder, tmp_path / "gone.png", *options), "no image file")
     assert_refused(command("reconstruct", run_folder, tmp_path / "black.png", "--position", 9), "no mask position 9")
     assert not (tmp_path / "out").exists()
@@ -269,7 +272,9 @@ def test_images_of_the_training_are_not_measured_whatever_path_names_them(comman
         ]
         == 0
     )
-    assert json.loads((run_folder / "metrics.json").read_text())["rows"][0]["images"] == 20  # a sixth of 120
+    assert json.loads((run_folder / "metrics.json").read_text())["rows"][0]["images"] == len(
+        load_images(small_data, split="test", size=8)[0]
+    )
 
 
 def test_verify_prints_every_circuit_and_fails_where_one_differs(command, run_folder, monkeypatch):

@@ -359,7 +359,7 @@ def test_a_transparent_color_of_a_palette_is_black_ground(tmp_path, ramp):
 
 def test_nothing_but_a_transparent_ground_is_black(tmp_path, ramp):
     path = saved(tmp_path / "a.png", with_ink(ramp * 0, (255, 255, 255)))
-    with pytest.raises(InputError, match=r"a\.png is all black"):
+    with pytest.raises(InputError, match=r"a\.png: image 0 is all black"):
         load_files([path])
 
 
@@ -465,12 +465,14 @@ def test_black_pictures_are_named_all_or_left_out(tmp_path, ramp):
     paths = [tmp_path / f"{index}.png" for index in range(5)]
     for index, path in enumerate(paths):
         Image.fromarray(ramp * (index not in (1, 3))).save(path)
-    with pytest.raises(InputError, match=r"1\.png, .*3\.png are all black: they have no direction.* --skip-black"):
+    with pytest.raises(
+        InputError, match=r"1\.png, .*3\.png: images 1, 3 are all black: they have no direction.* --skip-black"
+    ):
         load_files(paths)
     kept, images = load_lit_files(paths, skip_black=True)
     assert kept == [paths[0], paths[2], paths[4]]
     torch.testing.assert_close(images, torch.from_numpy(ramp / np.float32(255)).expand(3, 16, 16))
-    with pytest.raises(InputError, match=r"1\.png is all black"):
+    with pytest.raises(InputError, match=r"1\.png: image 0 is all black"):
         load_lit_files(paths[1:2], skip_black=True)
 
 

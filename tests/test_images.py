@@ -36,6 +36,12 @@ def test_sizes_that_are_no_power_of_two_are_refused(size):
         load_images(size=size)
 
 
+@pytest.mark.parametrize("size", [16.0, "16", True, 2**40])
+def test_sizes_of_another_kind_are_refused(unchecked, size):
+    with pytest.raises(InputError, match="image size .*: give a whole number"):
+        load_images(size=size)
+
+
 def damaged_copy(folder, damage):
     shutil.copytree(Path(qmae.__file__).parent / "data" / "mnist", folder)
     damage(folder / "t10k-labels-idx1-ubyte.gz")

@@ -18,6 +18,10 @@ WHITE = 1 + 1e-6
 """The brightest pixel that is accepted: 1, and what rounding adds to it."""
 
 
+PRECISIONS = torch.float32, torch.float64
+"""What models compute in."""
+
+
 def brightest_of(size: int) -> float:
     """How bright the brightest pixel of any batch of originals is at the least.
 
@@ -41,8 +45,8 @@ def check_tensor(images: Any, *, what: str = "images") -> None:
     """
     if not isinstance(images, Tensor):
         raise InputError(f"{what} are of type {type(images).__name__}: give a torch tensor, as torch.as_tensor makes")
-    if images.layout != torch.strided or images.is_nested:
-        raise InputError(f"{what} are of a sparse or nested layout: give a dense tensor [N, height, width]")
+    if images.layout != torch.strided or images.is_nested or images.is_meta:
+        raise InputError(f"{what} are sparse, nested or without values: give a dense tensor [N, height, width]")
     kind = str(images.dtype).removeprefix("torch.")
     if not images.is_floating_point():
         mend = "use .float()" if images.dtype == torch.bool else "divide by what white is, 255 for bytes"
@@ -89,7 +93,23 @@ def _bad_pixels(images: Float[Tensor, "batch height width"], what: str) -> str:
     if not images[bad[0]].isfinite().all():
         return f"{what}: image {bad[0]}{more} holds NaN or infinity; leave it out"
     found = f"values from {low[bad[0]]:g} to {high[bad[0]]:g}"
-    return f"{what}: image {bad[0]}{more} holds {found}; pixels must lie in [0, 1]: divide by the maximum, bytes by 255"
+    mend = "undo the normalization" if low[bad[0]] < 0 else "divide by the maximum, bytes by 255"
+    return f"{what}: image {bad[0]}{more} holds {found}; pixels must lie in [0, 1]: {mend}"
+
+
+def check_lit(images: Float[Tensor, "batch height width"]) -> None:
+    """Refuse an image that has no direction as a quantum state.
+
+    Raises:
+        InputError: an image is all black; it is named by its index.
+    """
+    lit = images.detach().flatten(1).any(1)
+    if has_values(lit) and not lit.all():
+        black = (~lit).nonzero()[:, 0].tolist()
+        more = f" (and {len(black) - 1} more)" if len(black) > 1 else ""
+        raise InputError(
+            f"image {black[0]}{more} is all black: it has no direction to embed as a quantum state; leave it out"
+        )
 
 
 def check_batch(
@@ -107,8 +127,8 @@ def check_batch(
         The images in the precision of `like`; without it as they are, or float32 for what is shorter.
 
     Raises:
-        InputError: images that `check_tensor` refuses; masks that are no `Masks`, or of another number or size; or
-            images, masks and model that lie on different devices.
+        InputError: images that `check_tensor` refuses; masks that are no `Masks`, or of another number or size; images,
+            masks and model that lie on different devices; or a model of half precision.
     """
     from qmae.masking import Masks  # it checks images by this module
 
@@ -128,27 +148,36 @@ def check_batch(
     if len(set(places.values())) > 1:
         found = ", ".join(f"{name} on {device}" for name, device in places.items())
         raise InputError(f"{found}: move them to one device by .to(device)")
-    if like is not None:
-        return images.to(like.dtype)
-    return images if images.dtype in (torch.float32, torch.float64) else images.float()
+    if like is None:
+        return images if images.dtype in PRECISIONS else images.float()
+    if like.dtype not in PRECISIONS:
+        raise InputError(f"the model's parameters are {like.dtype}, too short to compute with: call model.float()")
+    return images.to(like.dtype)
 
 
-def check_visible(images: Float[Tensor, "batch size size"], masks: Masks) -> None:
+def check_visible(images: Float[Tensor, "batch size size"], masks: Masks, *, at_least: float = 0.0) -> None:
     """Refuse pixel values that no mask hides and that are none; images may be whole or masked already.
 
-    What is hidden is not used and may be anything. Masked images may well be darker than whole ones: a third of
-    `brightest_of` is asked for, and nothing of those of which more than half is hidden, as too little may be left.
+    What is hidden is not used and may be anything.
+
+    Args:
+        images: of which the visible pixels are in [0, 1].
+        masks: one per image.
+        at_least: as of `check_pixels`, for whole images. Of masked ones, in which nothing hidden is lit, two thirds of
+            it are asked for; of those more than half of which is hidden nothing, as there may be nothing lit left.
 
     Raises:
         InputError: as `check_pixels`.
     """
-    if not has_values(images) or not has_values(masks.position):
+    if not (has_values(images) and has_values(masks.position)):
         return
-    hidden, at_least = masks.hidden, brightest_of(images.shape[-1]) / 3
+    hidden = masks.hidden
     check_pixels(images.masked_fill(hidden, 0))
-    whole = images.where(images.isfinite(), 0).clamp(0, 1)
-    if masks.patch.ratio <= 0.5 or bool((whole * hidden).any()):
-        check_pixels(whole, at_least=at_least)
+    given = images.detach().nan_to_num(0, 0, 0).clamp(0, 1)
+    if bool((given * hidden).any()):
+        check_pixels(given, at_least=at_least)
+    elif masks.patch.ratio <= 0.5:
+        check_pixels(given, at_least=at_least * 2 / 3)
 
 
 def has_values(tensor: Tensor) -> bool:

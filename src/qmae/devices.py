@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from qmae.checks import check_batch
 from qmae.circuits import AutoencoderCircuit
 from qmae.errors import InputError
 from qmae.masking import Masks
@@ -54,9 +55,10 @@ class States:
             masks: one per image.
 
         Raises:
-            InputError: a parameter of the model is not finite; or an original is all black or holds NaN, or nothing of
-                one is left to embed; it is named by its index.
+            InputError: images and masks do not fit, or a parameter of the model is not finite; or an original is all
+                black or holds NaN, or nothing of one is left to embed; it is named by its index.
         """
+        images = check_batch(images, masks, size=model.config.patch.image_size)
         model, images, masks = in_double(model), images.detach().double().cpu(), masks.to("cpu")
         with torch.no_grad(), torch.autocast("cpu", enabled=False):
             filled = embed(model.fill(images, masks).flatten(1))

@@ -149,18 +149,18 @@ def complete(
     Raises:
         InputError: an original is all black or holds NaN; it is named by its index.
     """
-    embed_references(images)
+    embed_references(subject.fitted(images, masks))
     if isinstance(subject, nn.Module):
         subject.to(device)
     quantum = subject if isinstance(subject, MaskedAutoencoder) else None
     fidelities, probabilities, successes, populations = [], [], [], []
     for part, hidden in in_batches(images, masks):
         batch = part.to(device), hidden.to(device)
-        fidelities.append(subject.fidelity(*batch))
-        probabilities.append(subject.probabilities(*batch))
-        successes.append(subject.success_probability(*batch))
+        fidelities.append(subject._fidelity(*batch))
+        probabilities.append(subject._probabilities(*batch))
+        successes.append(subject._success_probability(*batch))
         if quantum:
-            populations.append(quantum.encode(*batch).trash_population)
+            populations.append(quantum._encode(*batch).trash_population)
     return Outputs(
         torch.cat(fidelities).cpu(),
         torch.cat(probabilities).cpu(),
@@ -200,13 +200,14 @@ class TestSet:
         limit: int | None = None,
         split: Split = "test",
         classifier: nn.Module | None = None,
+        skip_black: bool = False,
         **settings: Any,
     ) -> TestSet:
         """Load the test images of a data set, or another part of it, or only the first `limit` of them.
 
         Without a classifier, MNIST of 16 x 16 pixels gets the one that ships with the package; other data gets none.
         """
-        images, labels = (part[:limit] for part in load_images(data, split=split, size=size))
+        images, labels = (part[:limit] for part in load_images(data, split=split, size=size, skip_black=skip_black))
         if classifier is None and (data, size) == ("mnist", 16):
             classifier = load_classifier()
         return cls(images, labels, classifier, **settings)

@@ -16,11 +16,11 @@ from typing import Any
 
 from qmae.errors import InputError
 
-LOCK = ".lock"
+LOCK = ".qmae-lock"
 """The file that `qmae.locks` holds in a folder while a process works there."""
 
 _LEFTOVER = re.compile(
-    r"\.([0-9a-f]{16}|.+\.(json|csv|pt|safetensors|npz|npy|md|html|png|svg|qasm|qpy))\.partial|\.writable|\.lock"
+    r"\.([0-9a-f]{16}|.+\.(json|csv|pt|safetensors|npz|npy|md|html|png|svg|qasm|qpy))\.partial|\.writable|\.qmae-lock"
 )
 """The second kind of partial files, and the probe, are those of versions up to 0.1."""
 
@@ -93,10 +93,17 @@ def make_folder(path: Path) -> None:
     Raises:
         OSError: it cannot be made.
     """
-    missing = [folder for folder in (path, *path.parents) if not folder.is_dir()]
-    path.mkdir(parents=True, exist_ok=True)
-    for folder in missing:
-        _sync_folder(folder.parent)
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        with suppress(FileNotFoundError):  # another process has made it, and removed it again
+            if not stat.S_ISDIR(os.lstat(path).st_mode):
+                raise
+        make_folder(path)
+    _sync_folder(path.parent)
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -18,16 +18,18 @@ from jaxtyping import Bool, Float, Int, Num, UInt64
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from qmae.checks import WHITE, check_pixels, check_tensor
 from qmae.errors import InputError
 from qmae.image_files import read_npz, read_picture
 from qmae.settings import Split
 from qmae.splits import CHUNK, image_keys, split_by_key
+from qmae.values import MAX_QUBITS, shown, whole
 
 VALIDATION_IMAGES = 5_000
 """The last of MNIST's 60,000 training images, held out."""
 
-WHITE = 1 + 1e-6
-"""The brightest float that is accepted: 1, and what rounding adds to it."""
+MAX_SIZE = 2 ** (MAX_QUBITS // 2)
+"""Pixels a side of the largest images that qubits for a simulation can hold."""
 
 BLACK = 1e-6
 """An image is black if no pixel exceeds this share of the brightest of its data set: its norm would be rounding."""
@@ -238,12 +240,20 @@ def load_lit_files(
     images = torch.cat([_scale(read_picture(path)[None], size) for path in paths])
     lit = _lit(images)
     if not (skip_black and lit.any()):
-        _refuse_black(lit, names=[str(path) for path in paths])
+        black = [path for path, kept in zip(paths, lit, strict=True) if not kept]
+        _refuse_black(lit, name=f"{listed(black, '')}: ")
     return [path for path, kept in zip(paths, lit, strict=True) if kept], images[torch.from_numpy(lit)]
 
 
 def resize(images: Float[Tensor, "images height width"], size: int) -> Float[Tensor, "images {size} {size}"]:
-    """Resize bilinearly with antialiasing, as torchvision's `resize` does; pixels stay in [0, 1]."""
+    """Resize bilinearly with antialiasing, as torchvision's `resize` does; pixels stay in [0, 1].
+
+    Raises:
+        InputError: no batch of images, values outside [0, 1], or a size that is out of bounds.
+    """
+    check_tensor(images)
+    check_pixels(images)
+    size = whole(size, "image size", 1, MAX_SIZE)
     if images.shape[-2:] == (size, size):
         return images
     resized = interpolate(images[:, None], size=(size, size), mode="bilinear", antialias=True)
@@ -254,11 +264,12 @@ def check_size(size: int) -> None:
     """Refuse an image side that amplitude embedding on qubits cannot hold without padding.
 
     Raises:
-        InputError: `size` is no power of two from 2 on.
+        InputError: `size` is no power of two from 2 to `MAX_SIZE`.
     """
+    size = whole(size, "image size", at_most=MAX_SIZE)
     if size < 2 or size & (size - 1):
         raise InputError(
-            f"image size {size} is no power of two: amplitude embedding needs 2, 4, 8, 16, 32, ... pixels a side"
+            f"image size {shown(size)} is no power of two: amplitude embedding needs 2, 4, 8, 16, 32, ... pixels a side"
         )
 
 
@@ -268,6 +279,7 @@ def check_images(images: Float[Tensor, "images height width"]) -> None:
     Raises:
         InputError: an image holds NaN or values outside [0, 1], or is all black; it is named by its index.
     """
+    check_tensor(images)
     _check_values(images.numpy(), white=WHITE, name="")
     _refuse_black(_lit(images), name="")
 
@@ -280,7 +292,7 @@ def _check_values(images: Num[np.ndarray, "images height width"], *, white: floa
         return
     index = int(bad[0])
     what = "NaN" if np.isnan(low[index]) else f"values from {low[index]:g} to {high[index]:g}"
-    more = f"; {_listed(bad[1:])} cannot be used either" if len(bad) > 1 else ""
+    more = f"; {listed(bad[1:])} cannot be used either" if len(bad) > 1 else ""
     raise InputError(
         f"{name}image {index} holds {what}: pixels must lie in [0, 1], or be whole numbers from 0 on; "
         f"divide bytes by 255, undo a normalization{more}"
@@ -308,19 +320,18 @@ def _lit(images: Float[Tensor, "images height width"]) -> Bool[np.ndarray, " ima
     return (images.amax((1, 2)) > BLACK).numpy()
 
 
-def _refuse_black(lit: Bool[np.ndarray, " images"], *, name: str = "", names: Sequence[str] = ()) -> None:
+def _refuse_black(lit: Bool[np.ndarray, " images"], *, name: str) -> None:
     black = np.flatnonzero(~lit)
     if not len(black):
         return
-    which = _listed([names[int(index)] for index in black], "") if names else _listed(black)
     are, they, them = ("is", "it has", "it") if len(black) == 1 else ("are", "they have", "them")
     raise InputError(
-        f"{name}{which} {are} all black: {they} no direction to embed as a quantum state; leave {them} out, "
+        f"{name}{listed(black)} {are} all black: {they} no direction to embed as a quantum state; leave {them} out, "
         "or use --skip-black (skip_black=True)"
     )
 
 
-def _listed(items: Sequence[object] | np.ndarray, kind: str = "image") -> str:
+def listed(items: Sequence[object] | np.ndarray, kind: str = "image") -> str:
     """Name things in a line, the first ten of many."""
     plural = "s" if kind and len(items) > 1 else ""
     some = ", ".join(map(str, items[:NAMED]))

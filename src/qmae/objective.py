@@ -28,10 +28,11 @@ def objective(
         masks: one per image.
         success_weight: L, what a discarded run costs.
     """
-    losses = model(images, masks)
+    # The data set was checked as a whole: a single batch of it may well be dark.
+    losses = 1 - model._fidelity(images, masks)
     if not success_weight:
         return losses, losses
-    return losses, losses + success_weight * (1 - model.success_probability(images, masks))
+    return losses, losses + success_weight * (1 - model._success_probability(images, masks))
 
 
 def heralded(model: Trainable) -> bool:

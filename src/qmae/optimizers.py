@@ -13,6 +13,7 @@ from qmae.masking import Masks
 from qmae.models import MaskedAutoencoder
 from qmae.objective import Trainable, check_finite, heralded, objective
 from qmae.settings import TrainingConfig
+from qmae.simulation.precision import without_autocast
 from qmae.sweeping import Sweeps
 
 
@@ -37,6 +38,7 @@ class Adam:
         """Of the next step."""
         return float(self.schedule.get_last_lr()[0])
 
+    @without_autocast()
     def step(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
         """One step.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import os
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, UInt64
+from jaxtyping import Bool
 
 from qmae.ceiling import FreeConfig, FreeModel
 from qmae.classical import ClassicalConfig, ClassicalModel
@@ -42,8 +41,7 @@ class Run:
     """One training run and its folder.
 
     The folder holds `config.json`, `model.safetensors`, `history.csv` and, until training is finished, `checkpoint.pt`.
-    While it is trained a lock keeps other processes out. Of own data `config.json` keeps the fingerprint, and the keys
-    (`images.image_keys`) of training and validation images.
+    While it is trained a lock keeps other processes out.
 
     Attributes:
         folder: where the run lies.
@@ -53,6 +51,7 @@ class Run:
         data: what it is trained on, as `load_images` takes it; a path is made absolute. MNIST where it is not known.
         fingerprint: of the data when it was trained, which tells later whether they changed; None for MNIST, in folders
             of versions that kept none, and before the training.
+        skip_black: leave out images of the data that are all black instead of refusing them.
 
     Raises:
         InputError: the data's path is none.
@@ -63,6 +62,7 @@ class Run:
     training: TrainingConfig | None
     data: str = "mnist"
     fingerprint: Fingerprint | None = None
+    skip_black: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", Path(self.folder))
@@ -93,6 +93,7 @@ class Run:
                 None if training is None else _training(training, older="format" not in content),
                 data,
                 None if known is None else Fingerprint(**known),
+                content.get("skip_black", False) is True,
             )
         except TypeError as error:
             raise InputError(f"{folder} is of another version of qmae ({error}): train it anew by this one") from error
@@ -156,7 +157,10 @@ class Run:
         if self.finished and not (self.folder / CHECKPOINT).exists():
             return self.load()
         size = self.model.patch.image_size
-        images, validation = (load_images(self.data, split=s, size=size)[0] for s in ("train", "validation"))
+        images, validation = (
+            load_images(self.data, split=split, size=size, skip_black=self.skip_black)[0]
+            for split in ("train", "validation")
+        )
         model = _build(self.model, seed=self.training.seed)
         check_method(model, self.training)
         with locked(self.folder):
@@ -183,8 +187,7 @@ class Run:
         assert self.training is not None
         about = {"format": FORMAT, "model": asdict(self.model), "training": asdict(self.training), "data": self.data}
         if known := fingerprint(self.data):
-            keys = np.concatenate([keys_of(self.data, part) for part in ("train", "validation")])
-            about |= {"fingerprint": asdict(known), "trained_on": _packed(keys)}
+            about |= {"fingerprint": asdict(known), "skip_black": self.skip_black}
         return about
 
     def _write_config(self, content: dict[str, Any]) -> None:
@@ -217,7 +220,8 @@ class Run:
         same_data = known.data == self.data or (
             known.fingerprint is not None and known.fingerprint == fingerprint(self.data)
         )
-        if (known.model, known.training) != (self.model, self.training) or not same_data:
+        settings = [(run.model, run.training, run.skip_black) for run in (known, self)]
+        if settings[0] != settings[1] or not same_data:
             raise InputError(f"{self.folder} holds a run with other settings: choose another --out")
         if known.data == self.data:
             known.check_data()
@@ -245,8 +249,7 @@ class Run:
             assert now is not None
             raise InputError(
                 f"{self.data} has changed since {self.folder} was trained on it ({self.fingerprint.images} images then,"
-                f" {now.images} now): put the old file back, train anew, or measure what is new by `qmae evaluate "
-                f"{self.folder} --data {self.data}`"
+                f" {now.images} now): put the old file back, or train anew"
             )
 
     def holds_out(self, source: str) -> bool:
@@ -256,7 +259,7 @@ class Run:
         return self.fingerprint is not None and self.fingerprint == fingerprint(source)
 
     def unseen(self, source: str, split: Split = "all") -> Bool[np.ndarray, " images"]:
-        """Which images of another data set were not trained on, nor chosen by.
+        """Which images of another data set, but for black ones, were neither trained on nor chosen by.
 
         A model that says nothing of its training is taken to have seen none.
 
@@ -265,18 +268,16 @@ class Run:
             split: of its images.
 
         Raises:
-            InputError: it is not known any more what was trained on; or the other data cannot be read.
+            InputError: the data of the training are gone or changed; or the others cannot be read.
         """
-        keys = keys_of(source, split)
-        return ~np.isin(keys, self._trained_on()) if self.training else np.ones(len(keys), bool)
-
-    def _trained_on(self) -> UInt64[np.ndarray, " keys"]:
-        if self.data == "mnist":
-            return np.concatenate([keys_of(self.data, part) for part in ("train", "validation")])
-        try:
-            return _unpacked(read_json(self.folder / CONFIG)["trained_on"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{self.folder} does not say which images it was trained on: train it anew") from error
+        size = self.model.patch.image_size
+        keys = keys_of(source, split, size=size, skip_black=True)
+        if self.training is None:
+            return np.ones(len(keys), bool)
+        self.check_data()
+        given = {"size": size, "skip_black": self.skip_black}
+        seen = np.concatenate([keys_of(self.data, part, **given) for part in ("train", "validation")])
+        return ~np.isin(keys, seen)
 
     def load(self) -> Trainable:
         """Load the model of the last finished epoch.
@@ -336,24 +337,6 @@ def load_model(folder: Path) -> Trainable:
         InputError: no such folder, or it holds no model.
     """
     return load_pretrained(folder, _config, lambda config: _build(config, seed=0))
-
-
-def _packed(keys: UInt64[np.ndarray, " keys"]) -> dict[str, str]:
-    """Keys as JSON holds them."""
-    content = keys.astype("<u8").tobytes()
-    return {"keys": base64.b64encode(content).decode(), "sha256": hashlib.sha256(content).hexdigest()}
-
-
-def _unpacked(packed: dict[str, str]) -> UInt64[np.ndarray, " keys"]:
-    """What `_packed` packed.
-
-    Raises:
-        ValueError: it is damaged.
-    """
-    content = base64.b64decode(packed["keys"], validate=True)
-    if hashlib.sha256(content).hexdigest() != packed["sha256"]:
-        raise ValueError("the checksum of the keys is not theirs")
-    return np.frombuffer(content, "<u8").astype(np.uint64)
 
 
 def _training(values: dict[str, Any], *, older: bool) -> TrainingConfig:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal
 
 from qmae.errors import InputError
+from qmae.values import check_keys, choice, number, settle, whole
 
 Placement = Literal["grid", "anywhere"]
 """Where the masked patch may lie. `grid`: patches tile the image, one is hidden. `anywhere`: any offset inside it."""
@@ -80,8 +80,11 @@ Preset = Literal[
 Method = Literal["adam", "sweeps"]
 """How angles are trained. `adam`: by gradients (paper). `sweeps`: block by block, each set to the best it can be."""
 
-MOST_EPOCHS = 10**9
-"""More than any training takes, and few enough to count its steps in 64 bits."""
+MAX_EPOCHS = 10**9
+"""More are refused: the schedule counts its steps in 64 bits."""
+
+SEEDS = -(2**63), 2**63 - 1
+"""The smallest and the largest seed: integers of 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +100,7 @@ class TrainingConfig:
         success_weight: what a discarded shot costs, L in the loss 1 - F + L (1 - p); 0 but for heralded models.
 
     Raises:
-        InputError: a number that is not positive or not finite, a negative weight, more epochs or another seed than a
-            computer can count, or an unknown method.
+        InputError: a value of a wrong type, a number that is not positive or out of bounds, or an unknown method.
     """
 
     epochs: int = 3
@@ -109,19 +111,26 @@ class TrainingConfig:
     success_weight: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.method not in get_args(Method):
-            raise InputError(f"no method {self.method!r}: choose one of {', '.join(get_args(Method))}")
-        # NaN fails every comparison, so what is good is asked for.
-        if not 0 <= self.success_weight <= sys.float_info.max:
-            raise InputError("a success weight must not be negative, and must be finite")
-        if not 0 < self.learning_rate <= sys.float_info.max:
-            raise InputError("a learning rate must be positive and finite")
-        if self.epochs < 1 or (self.batch_size is not None and self.batch_size < 1):
-            raise InputError("epochs and batch size must be positive")
-        if self.epochs > MOST_EPOCHS:
-            raise InputError(f"nobody can wait for more than {MOST_EPOCHS:,} epochs: choose fewer")
-        if not -(2**63) <= self.seed < 2**63:
-            raise InputError("a seed must be an integer of 64 bits: choose a smaller one")
+        choice(self.method, "method", Method)
+        settle(
+            self,
+            epochs=whole(self.epochs, "number of epochs", 1, MAX_EPOCHS),
+            batch_size=None if self.batch_size is None else whole(self.batch_size, "batch size", 1, 2**31),
+            learning_rate=number(self.learning_rate, "learning rate"),
+            seed=whole(self.seed, "seed", *SEEDS),
+            success_weight=number(self.success_weight, "success weight", at_least=0),
+        )
+        if not self.learning_rate > 0:
+            raise InputError(f"learning rate {self.learning_rate:g} must be positive: give a number above 0")
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TrainingConfig:
+        """Rebuild a config from `dataclasses.asdict`, as it stands in `config.json`.
+
+        Raises:
+            InputError: a setting is missing, unknown, of a wrong type or out of bounds.
+        """
+        return cls(**check_keys(values, cls, "the training's config"))
 
 
 TRAINING: dict[Preset, TrainingConfig] = {

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from qmae.checks import check_batch
 from qmae.circuits import AutoencoderCircuit
 from qmae.devices import States, in_double
 from qmae.errors import DivergenceError, InputError
@@ -267,6 +268,7 @@ def train_on_device(
         raise InputError("measured gradients need the paper's blocks, one circuit for all masks and no heralding")
     if steps < 1 or batch_size < 1 or not 0 < learning_rate < math.inf:
         raise InputError("steps, batch size and learning rate must be positive and finite")
+    images = check_batch(images, masks, size=model.config.patch.image_size)
     trained, images, masks = in_double(model), images.detach().double().cpu(), masks.to("cpu")
     optimizer = torch.optim.Adam(trained.parameters(), lr=learning_rate)
     losses = [exact_loss(trained, images, masks)]

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from qmae.errors import InputError
 from qmae.masking import Masks
-from qmae.models import MaskedAutoencoder, embed_references
+from qmae.models import MaskedAutoencoder, embed_originals
 from qmae.objective import check_finite, objective
 from qmae.simulation import Autoencoder, DenseEncoder, block_unitaries, embed
 from qmae.simulation.blocks import collect
 from qmae.simulation.encoders import split_trash
+from qmae.simulation.precision import without_autocast
 from qmae.simulation.sweeps import angles_of, matrices, polar, sweep
 
 MOMENTUM, LATER_MOMENTUM, RAMP = 0.8, 0.88, 20
@@ -69,6 +70,7 @@ class Sweeps:
         InputError: as `check`.
     """
 
+    @without_autocast()
     def __init__(self, model: MaskedAutoencoder, *, learning_rate: float, success_weight: float = 0.0) -> None:
         self.check(model)
         config = model.config
@@ -94,6 +96,7 @@ class Sweeps:
         if not model.angles.requires_grad:
             raise InputError("sweeps set the angles, which are frozen: call model.angles.requires_grad_(True)")
 
+    @without_autocast()
     def step(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
         """One sweep over every circuit that has images in the batch, and one step of the token.
 
@@ -144,7 +147,7 @@ class Sweeps:
         position = masks.position if separate else masks.position.new_zeros(len(masks))
         circuits, kind = position.unique(return_inverse=True)
         rows = [(kind == index).nonzero()[:, 0] for index in range(len(circuits))]
-        return Batch(embed(self.model.fill(images, masks).flatten(1)), embed_references(images), circuits, rows)
+        return Batch(embed(self.model.fill(images, masks).flatten(1)), embed_originals(images), circuits, rows)
 
     def _own(self, part: int) -> slice:
         """Where the blocks of the encoder, part 0, or of a free decoder lie."""

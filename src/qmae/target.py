@@ -49,7 +49,7 @@ class Target:
             _check_shots(self.shots)
         object.__setattr__(self, "opened", self._open())
         wires = self.opened.wires
-        if wires and len(wires) < self.num_wires:
+        if wires is not None and len(wires) < self.num_wires:
             raise InputError(
                 f"{self.name} has {len(wires)} wires, the circuit needs {self.num_wires}: give it more, or choose "
                 "overlap 'inverse' and reset 'measure', which need the fewest"

@@ -6,7 +6,7 @@ import codecs
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -44,7 +44,7 @@ def _stand_in(error: UnicodeError) -> tuple[str | bytes, int]:
 codecs.register_error("qmae.stand-in", _stand_in)
 
 
-def show_everything(stream: IO[Any] | None) -> None:
+def show_everything(stream: object) -> None:
     """Let a stream print something for every character, whatever its encoding: what is computed shall be seen."""
     if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
         stream.reconfigure(errors="qmae.stand-in")
@@ -57,7 +57,7 @@ class Terminal(Console):
         super().__init__(stderr=stderr, soft_wrap=True, markup=False, emoji=False, highlight=False)
 
     @Console.file.getter
-    def file(self) -> IO[str]:
+    def file(self) -> Any:
         """Where it prints."""
         file = Console.file.__get__(self)
         show_everything(file)

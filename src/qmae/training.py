@@ -249,7 +249,7 @@ def mean_fidelity(
     masks: Masks,
 ) -> float:
     """Mean fidelity over many images."""
-    return sum(model.fidelity(*batch).sum().item() for batch in in_batches(images, masks)) / len(images)
+    return sum(model._fidelity(*batch).sum().item() for batch in in_batches(images, masks)) / len(images)
 
 
 class _TrainingState:

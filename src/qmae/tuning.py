@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from qmae.errors import DivergenceError, InputError
+from qmae.installation import install_hint
 from qmae.masking import PatchMask
 from qmae.progress import Progress, silent
 from qmae.runs import Run, preset_config
@@ -61,6 +62,7 @@ def tune(
     seed: int = 0,
     learning_rates: tuple[float, float] = LEARNING_RATES,
     data: str = "mnist",
+    skip_black: bool = False,
     device: torch.device | str = "cpu",
     progress: Progress = silent,
     on_trial: Callable[[Trial], None] = lambda trial: None,
@@ -81,6 +83,7 @@ def tune(
         seed: of the search and of every training.
         learning_rates: between these the peak of the schedule is searched, uniformly in its logarithm.
         data: what is trained on.
+        skip_black: leave out images that are all black.
         device: where to compute.
         progress: told of every step.
         on_trial: called with every trial as soon as it is known.
@@ -94,7 +97,7 @@ def tune(
     try:
         import optuna
     except ImportError as error:
-        raise InputError("the search needs Optuna: pip install 'qmae[tune]'") from error
+        raise InputError(f"the search needs Optuna: {install_hint('tune')}") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=RANDOM_TRIALS)
     study = optuna.create_study(direction="maximize", sampler=sampler)
@@ -103,7 +106,8 @@ def tune(
         asked = study.ask()
         rate = asked.suggest_float("learning_rate", *learning_rates, log=True)
         training = TrainingConfig(epochs, asked.suggest_categorical("batch_size", BATCH_SIZES), rate, seed)
-        run = Run(folder / "runs" / f"{preset}-trial{number}", preset_config(preset, patch), training, data)
+        place = folder / "runs" / f"{preset}-trial{number}"
+        run = Run(place, preset_config(preset, patch), training, data, skip_black=skip_black)
         trial = _trial(run, preset, training, device, progress)
         study.tell(asked, trial.validation_fidelity)
         done.append(trial)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from qmae.masking import Masks
     from qmae.models import MaskedAutoencoder
 
+LARGEST_DRAWING = 500
+"""Inches: matplotlib draws at most 2^16 pixels a side, at 120 an inch."""
+
 PANEL = "As quantum circuits"
 
 OverlapOption = Annotated[
@@ -225,7 +228,6 @@ def export(
     console.print(
         f"{path}: {written.num_qubits} qubits, {written.size()} gates; the fidelity is {read}, exactly "
         f"{states.fidelity[0]:.8f}",
-        highlight=False,
     )
 
 
@@ -283,7 +285,10 @@ def draw(
     kind = out.suffix.removeprefix(".")
     if kind not in ("png", "svg"):
         raise InputError(f"cannot draw {out}: choose a name that ends in .png or .svg")
-    write_atomically(new_file(out), render(figure(drawing, circuit), kind))
+    drawn = figure(drawing, circuit)
+    if kind == "png" and max(drawn.get_size_inches()) > LARGEST_DRAWING:
+        raise InputError("a .png of so many gates is too large: choose a name that ends in .svg, or fewer --layers")
+    write_atomically(new_file(out), render(drawn, kind))
     console.print(f"{out}")
 
 
@@ -310,7 +315,8 @@ def _masked_images(model: MaskedAutoencoder, data: str, count: int, seed: int) -
 
     from qmae.images import load_images
 
-    originals = load_images(data, size=model.config.patch.image_size)[0]
+    # The run's own data: if some are black, they were left out of the training, too.
+    originals = load_images(data, size=model.config.patch.image_size, skip_black=True)[0]
     if count > len(originals):
         raise InputError(f"{data} has only {len(originals)} test images: choose fewer, or a lower --image")
     # As many draws whatever the count, so that an image keeps its mask, that of `qmae evaluate`.

@@ -11,6 +11,7 @@ import typer
 from qmae.errors import InputError
 from qmae.files import resolve
 from qmae.locks import locked
+from qmae.terminal import console
 
 MOST = 2**31 - 1
 """The largest of all counts: libraries hold numbers in 32 or 64 bits."""
@@ -31,6 +32,9 @@ app = typer.Typer(
 Accelerator = Literal["auto", "cpu", "cuda"]
 AcceleratorOption = Annotated[Accelerator, typer.Option(help="Where torch computes.")]
 JobsOption = Annotated[int, typer.Option(min=1, max=1024, help="Trainings at a time, each in a process of its own.")]
+SkipBlackOption = Annotated[
+    bool, typer.Option("--skip-black", help="Leave out images that are all black, instead of refusing them.")
+]
 SeedOption = Annotated[int, typer.Option(min=0, max=2**31, help="Seed; the same seed gives the same numbers.")]
 
 
@@ -52,6 +56,18 @@ class RunInterruptedError(Exception):
 def data_source(data: str) -> str:
     """A data set as a run folder names it: so that it is found again from another working directory."""
     return data if data == "mnist" else str(resolve(data))
+
+
+def tell_left_out(data: str, size: int) -> None:
+    """Say which images `--skip-black` leaves out of a data set.
+
+    Raises:
+        InputError: the data cannot be used.
+    """
+    from qmae.images import black_images, listed
+
+    if black := black_images(data, size=size):
+        console.print(f"{data}: all black and left out: {listed(black)}", markup=False, highlight=False)
 
 
 def work_in(context: typer.Context, folder: Path) -> Path:

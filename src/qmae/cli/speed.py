@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qmae.cli.common import AcceleratorOption, SeedOption, app, torch_device
+from qmae.cli.common import MOST, AcceleratorOption, SeedOption, app, torch_device
 from qmae.errors import InputError
 from qmae.settings import TrainingConfig
 from qmae.terminal import console, show_progress
@@ -55,14 +55,14 @@ def benchmark(
             new_file(path)
     torch.set_num_threads(threads)
     images = load_images("mnist", split="train", size=16)[0][:batch_size]
-    console.print(f"{machine(device)}; batch {len(images)}", highlight=False)
+    console.print(f"{machine(device)}; batch {len(images)}")
     if qubits:
         rows = _print_costs(qubits, layers, images, seed, figure)
     else:
         rows = _print_timings(peers, layers[0], images, seed, device)
     if as_json:
         content = {"machine": machine(device), "measurements": rows}
-        write_atomically(as_json, json.dumps(content, indent=2) + "\n")
+        write_atomically(as_json, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def _check(peers: bool, qubits: list[int] | None, layers: list[int], figure: Path | None, device: torch.device) -> None:
@@ -102,7 +102,6 @@ def _print_timings(
         console.print(
             f"{timing.contestant:50} {timing.seconds * 1e3:9.2f} ms a step of {timing.images:<4}"
             f"{1 / timing.per_image:11,.1f} images/s{timing.per_image / base.per_image:10,.1f} x {base.contestant}",
-            highlight=False,
         )
     return [vars(timing) for timing in timings.values()]
 
@@ -123,7 +122,6 @@ def _print_costs(
             f"{cost.qubits:<7} {f'{side} x {side}':10} {cost.layers:<7} {cost.per_image * 1e3:11.3f}"
             f"  {f'{slope(smaller[-1], cost):.2f}' if smaller else '':5}"
             f"  {f'{cost.peak_bytes / 2**20:,.0f} MiB' if cost.peak_bytes else 'unknown'}",
-            highlight=False,
         )
         rows.append(cost)
     if figure:

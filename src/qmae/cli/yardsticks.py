@@ -9,12 +9,17 @@ from typing import Annotated, Literal, get_args
 import typer
 
 from qmae.cli.common import (
+    LARGEST_SIZE,
+    MOST,
     AcceleratorOption,
     JobsOption,
     RunInterruptedError,
     SeedOption,
+    SkipBlackOption,
     app,
     data_source,
+    finite,
+    tell_left_out,
     torch_device,
     work_in,
 )
@@ -30,14 +35,17 @@ def ceiling(
     design: Annotated[
         list[str] | None, typer.Option(help=f"{', '.join(get_args(Design))}; may be repeated; by default all.")
     ] = None,
-    mask_ratio: Annotated[float, typer.Option(help="Hidden share of the image: 0.5, 0.25, 0.125, ...")] = 0.25,
+    mask_ratio: Annotated[
+        float, typer.Option(min=0, max=1, callback=finite, help="Hidden share of the image: 0.5, 0.25, 0.125, ...")
+    ] = 0.25,
     restarts: Annotated[
-        int, typer.Option(min=1, help="Searches per design; the best on validation images counts.")
+        int, typer.Option(min=1, max=10_000, help="Searches per design; the best on validation images counts.")
     ] = 3,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images per search.")] = 20,
-    images: Annotated[int | None, typer.Option(min=1, help="Only the first so many test images.")] = None,
+    epochs: Annotated[int, typer.Option(min=1, max=MOST, help="Passes over the training images per search.")] = 20,
+    images: Annotated[int | None, typer.Option(min=1, max=MOST, help="Only the first so many test images.")] = None,
     data: Annotated[str, typer.Option(help="`mnist`, or an .npz file with `images` and `labels`.")] = "mnist",
-    size: Annotated[int, typer.Option(help="Pixels a side, a power of two.")] = 16,
+    skip_black: SkipBlackOption = False,
+    size: Annotated[int, typer.Option(min=1, max=LARGEST_SIZE, help="Pixels a side, a power of two.")] = 16,
     seed: SeedOption = 0,
     jobs: JobsOption = 1,
     accelerator: AcceleratorOption = "auto",
@@ -60,13 +68,15 @@ def ceiling(
     configs = [FreeConfig(patch, name) for name in named]  # pyright: ignore[reportArgumentType]
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is no folder: choose another --out")
-    test = TestSet.load(data, size=size, limit=images, device=device, progress=show_progress)
+    if skip_black:
+        tell_left_out(data, size)
+    test = TestSet.load(data, size=size, limit=images, skip_black=skip_black, device=device, progress=show_progress)
     work_in(context, out)
     rows = []
     try:
         for config in configs:
             seeds = range(seed, seed + restarts)
-            runs = searches(out, config, seeds, epochs=epochs, data=data)
+            runs = searches(out, config, seeds, epochs=epochs, data=data, skip_black=skip_black)
             train_all(runs, jobs=jobs, device=device, progress=show_progress)
             best = best_on_validation(runs)
             seconds = best.history().column("seconds")[-1]
@@ -76,7 +86,7 @@ def ceiling(
             rows.append(row)
             accuracy = "" if row.accuracy is None else f"  accuracy {row.accuracy:.2%}"
             line = f"{config.design:22} fidelity {row.fidelity:.4f}  SSIM {row.ssim:.3f}{accuracy}"
-            console.print(f"{line}  runs kept {row.success_probability:.1%}", highlight=False)
+            console.print(f"{line}  shots kept {row.success_probability:.1%}")
     except KeyboardInterrupt:
         raise RunInterruptedError(f"go on with the same command: finished searches lie in {out}") from None
     protocol = {"data": data, "restarts": restarts, "epochs": epochs, "mask_seed": test.mask_seed}
@@ -90,7 +100,7 @@ def compare(
     runs: Annotated[list[Path], typer.Argument(help="Run folders, of quantum models, networks or searches.")],
     out: Annotated[Path, typer.Option(help="Folder for report, figures and metrics.json.")] = Path("comparison"),
     baselines: Annotated[Literal["all", "none"], typer.Option(help="Yardsticks beside the runs.")] = "all",
-    images: Annotated[int | None, typer.Option(min=1, help="Only the first so many test images.")] = None,
+    images: Annotated[int | None, typer.Option(min=1, max=MOST, help="Only the first so many test images.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="Seed of the test masks.")] = 0,
     accelerator: AcceleratorOption = "auto",
 ) -> None:
@@ -114,6 +124,7 @@ def compare(
         data,
         size=patch.image_size,
         limit=images,
+        skip_black=True,  # as they were in the training
         mask_seed=seed,
         device=torch_device(accelerator),
         progress=show_progress,
@@ -171,16 +182,19 @@ def tune(
     preset: Annotated[
         list[str] | None, typer.Option(help=f"{', '.join(TUNED)}; may be repeated; by default all.")
     ] = None,
-    trials: Annotated[int, typer.Option(min=2, help="Trainings per preset.")] = 8,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images in each.")] = 2,
-    mask_ratio: Annotated[float, typer.Option(help="Hidden share of the image: 0.5, 0.25, 0.125, ...")] = 0.25,
+    trials: Annotated[int, typer.Option(min=2, max=MOST, help="Trainings per preset.")] = 8,
+    epochs: Annotated[int, typer.Option(min=1, max=MOST, help="Passes over the training images in each.")] = 2,
+    mask_ratio: Annotated[
+        float, typer.Option(min=0, max=1, callback=finite, help="Hidden share of the image: 0.5, 0.25, 0.125, ...")
+    ] = 0.25,
     data: Annotated[str, typer.Option(help="`mnist`, or an .npz file with `images` [N, H, W].")] = "mnist",
-    size: Annotated[int, typer.Option(help="Pixels a side, a power of two.")] = 16,
+    skip_black: SkipBlackOption = False,
+    size: Annotated[int, typer.Option(min=1, max=LARGEST_SIZE, help="Pixels a side, a power of two.")] = 16,
     seed: SeedOption = 0,
     out: Annotated[Path, typer.Option(help="Folder for the trainings and the table of all trials.")] = Path("tuning"),
     accelerator: AcceleratorOption = "auto",
 ) -> None:
-    """Search learning rate and batch size of every model alike, on validation images: needs `pip install 'qmae[tune]'`.
+    """Search learning rate and batch size of every model alike, on validation images: needs the extra `tune`.
 
     Interrupted, the same command goes on where it stopped.
 
@@ -196,6 +210,8 @@ def tune(
             raise InputError(f"no preset {name!r}: choose of {', '.join(TUNED)}")
     presets: list[Preset] = list(dict.fromkeys(preset or TUNED))  # pyright: ignore[reportAssignmentType]
     device, patch = torch_device(accelerator), PatchMask(size, mask_ratio)
+    if skip_black:
+        tell_left_out(data, size)
     if not (out / "runs").is_dir():
         new_folder(out)
     work_in(context, out)
@@ -209,13 +225,14 @@ def tune(
                 epochs=epochs,
                 seed=seed,
                 data=data_source(data),
+                skip_black=skip_black,
                 device=device,
                 progress=show_progress,
-                on_trial=lambda trial: console.print(str(trial), highlight=False),
+                on_trial=lambda trial: console.print(str(trial)),
             )
             for name in presets
         ]
     except KeyboardInterrupt:
         raise RunInterruptedError(f"go on with the same command: finished trials lie in {out}") from None
     write_atomically(out / "report.md", report(found))
-    console.print(report(found), markup=False, highlight=False)
+    console.print(report(found))

@@ -17,19 +17,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from qmae.ansatz import Ansatz
 from qmae.simulation.fusion import deal, embedded_entries
+from qmae.simulation.precision import constant, without_autocast
 
 KEEP = 2 / 3
 """Power of the rounding error that holds a block where it is, against a gradient of norm 1: far above what rounding
 puts into an environment where there should be nothing, and far below what steers a block."""
 
 
-# Compared by identity, as its tensors cannot be.
+# Compared by identity, as its arrays cannot be.
 @dataclass(frozen=True, eq=False)
 class Site:
     """Blocks of a layer that act together, on two registers; a sweep goes from site to site.
@@ -44,14 +46,15 @@ class Site:
 
     registers: tuple[int, int]
     blocks: tuple[int, ...]
-    entries: tuple[Int[Tensor, "fused fused"], ...]
-    inner: tuple[Int[Tensor, "16 rest"], ...]
-    outer: Int[Tensor, "entries others"]
+    entries: tuple[Int[np.ndarray, "fused fused"], ...]
+    inner: tuple[Int[np.ndarray, "16 rest"], ...]
+    outer: Int[np.ndarray, "entries others"]
 
     def embed(self, blocks: Float[Tensor, "circuits pairs 4 4"], index: int) -> Float[Tensor, "circuits fused fused"]:
         """One of the site's blocks as a matrix on all of its qubits."""
         block = blocks[:, self.blocks[index]].flatten(1)
-        return torch.cat([block, block.new_zeros(len(block), 1)], 1)[:, self.entries[index]]
+        padded = torch.cat([block, block.new_zeros(len(block), 1)], 1)
+        return padded[:, constant(self.entries[index], device=block.device)]
 
     def fuse(self, blocks: Float[Tensor, "circuits pairs 4 4"]) -> Float[Tensor, "circuits fused fused"]:
         """The product of the site's blocks."""
@@ -77,6 +80,7 @@ def polar(environment: Float[Tensor, "*batch dim dim"]) -> Float[Tensor, "*batch
     return torch.cat([right[..., :-1, :], sign * right[..., -1:, :]], -2).mT @ left.mT
 
 
+@without_autocast()
 def sweep(
     blocks: Float[Tensor, "circuits layers pairs 4 4"], ansatz: Ansatz, gradient: Float[Tensor, "circuits dim dim"]
 ) -> Float[Tensor, "circuits layers pairs 4 4"]:
@@ -115,19 +119,18 @@ def sweep(
     return blocks
 
 
+@without_autocast()
 def matrices(blocks: Float[Tensor, "circuits layers pairs 4 4"], ansatz: Ansatz) -> Float[Tensor, "circuits dim dim"]:
     """V of every circuit, its index <out| |in>."""
     sites, levels = sites_of(ansatz)
-    product = torch.eye(2**ansatz.qubits).to(blocks).expand(len(blocks), -1, -1)
+    product = torch.eye(2**ansatz.qubits, dtype=blocks.dtype, device=blocks.device).expand(len(blocks), -1, -1)
     for layer in range(ansatz.layers):
         for site in sites:
             product = _before(product, site.fuse(blocks[:, layer]), site, levels)
     return product
 
 
-# A cached tensor must not become one of inference mode, whoever asks first.
 @lru_cache(maxsize=16)
-@torch.inference_mode(False)
 def sites_of(ansatz: Ansatz) -> tuple[tuple[Site, ...], tuple[int, ...]]:
     """The sites of a layer in the order in which they act, and the basis states of every register."""
     size = next(size for size in (2, 3, 1) if ansatz.qubits % size == 0 and ansatz.qubits > size)
@@ -146,6 +149,7 @@ def sites_of(ansatz: Ansatz) -> tuple[tuple[Site, ...], tuple[int, ...]]:
     return tuple(sites), (2**size,) * (ansatz.qubits // size)
 
 
+@without_autocast()
 def angles_of(blocks: Float[Tensor, "blocks 4 4"]) -> Float[Tensor, "blocks 6"]:
     """The angles of real blocks; `block_unitaries` is the inverse.
 
@@ -153,7 +157,7 @@ def angles_of(blocks: Float[Tensor, "blocks 4 4"]) -> Float[Tensor, "blocks 6"]:
     rotations about YX and ZY: so YI and ZY turn one of the two, and IY and YX the other, and the block is two Euler
     decompositions side by side.
     """
-    left, right = _factors().to(blocks)
+    left, right = constant(_factors(), device=blocks.device, dtype=blocks.dtype)
     products = torch.einsum("aij,bjk,nik->nab", left, right, blocks) / 4  # of rank 1: a quaternion times a quaternion
     first, size, second = torch.linalg.svd(products)
     outer = [_euler(factor[:, :4] * size[:, :1].sqrt()) for factor in (first[:, :, 0], second[:, 0])]
@@ -169,13 +173,12 @@ def _euler(quaternion: Float[Tensor, "blocks 4"]) -> tuple[Tensor, Tensor, Tenso
 
 
 @lru_cache(maxsize=1)
-def _factors() -> Float[Tensor, "2 4 4 4"]:
+def _factors() -> Float[np.ndarray, "2 4 4 4"]:
     """Units of the two quaternions: 1, the generator of the outer rotations, that of the inner one, their product."""
-    one, y = torch.eye(2, dtype=torch.complex128), torch.tensor([[0, -1j], [1j, 0]], dtype=torch.complex128)
-    x, z = torch.tensor([[0, 1], [1, 0]]).to(y), torch.diag(torch.tensor([1, -1])).to(y)
-    generators = [(-1j * torch.kron(*pair)).real for pair in ((y, one), (z, y), (one, y), (y, x))]
-    eye = torch.eye(4, dtype=torch.float64)
-    return torch.stack([torch.stack([eye, a, b, a @ b]) for a, b in (generators[:2], generators[2:])])
+    one, y = np.eye(2), np.array([[0, -1j], [1j, 0]])
+    x, z = np.array([[0, 1], [1, 0]]), np.diag([1, -1])
+    generators = [(-1j * np.kron(*pair)).real for pair in ((y, one), (z, y), (one, y), (y, x))]
+    return np.stack([np.stack([np.eye(4), a, b, a @ b]) for a, b in (generators[:2], generators[2:])])
 
 
 def _before(matrix: Tensor, unitary: Tensor, site: Site, levels: tuple[int, ...]) -> Tensor:
@@ -194,15 +197,14 @@ def _behind(matrix: Tensor, unitary: Tensor, site: Site, levels: tuple[int, ...]
     return product.movedim((-2, -1), places).reshape(shape)
 
 
-def _trace(matrix: Tensor, entries: Int[Tensor, "entries rest"]) -> Tensor:
+def _trace(matrix: Tensor, entries: Int[np.ndarray, "entries rest"]) -> Tensor:
     """Partial trace by the entries that it adds up."""
-    traced = matrix.flatten(1)[:, entries].sum(-1)
+    traced = matrix.flatten(1)[:, constant(entries, device=matrix.device)].sum(-1)
     return traced.unflatten(1, [round(traced.shape[1] ** 0.5)] * 2)
 
 
-def _traced_entries(wires: tuple[int, ...] | list[int], qubits: int) -> Int[Tensor, "entries rest"]:
+def _traced_entries(wires: tuple[int, ...] | list[int], qubits: int) -> Int[np.ndarray, "entries rest"]:
     """Which entries of a flattened matrix a partial trace over all qubits but `wires` adds up."""
-    table = (
-        torch.arange(2**qubits).view([2] * qubits).movedim([*wires], [*range(len(wires))]).reshape(2 ** len(wires), -1)
-    )
-    return (table[:, None] * 2**qubits + table[None]).flatten(0, 1)
+    bits = np.moveaxis(np.arange(2**qubits).reshape([2] * qubits), [*wires], [*range(len(wires))])
+    table = bits.reshape(2 ** len(wires), -1)
+    return (table[:, None] * 2**qubits + table[None]).reshape(4 ** len(wires), -1)
