@@ -182,5 +182,5 @@ def test_a_black_training_image_is_refused_before_training(data):
 
 @pytest.mark.parametrize("setting", [{"epochs": 0}, {"batch_size": 0}, {"learning_rate": 0.0}])
 def test_settings_must_be_positive(setting):
-    with pytest.raises(InputError, match="must be positive"):
+    with pytest.raises(InputError, match=r"must be positive|out of bounds"):
         TrainingConfig(**setting)
