@@ -388,6 +388,6 @@ class AutoencoderCircuit:
         for name, state in states.items():
             if "complex" in qp.math.get_dtype_name(state) and any_known(qp.math.imag(state) != 0):
                 raise InputError(f"{name} holds complex amplitudes: an image has real ones")
-            norm = qp.math.sqrt(qp.math.sum(qp.math.abs(state) ** 2, axis=-1))
+            norm = qp.math.sqrt(qp.math.sum(qp.math.abs(state) ** 2, axis=-1))  # pyright: ignore[reportCallIssue]
             if any_known(qp.math.abs(norm - 1) > 1e-5):
                 raise InputError(f"{name} is not of norm 1: divide it by its Euclidean norm")
