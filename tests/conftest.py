@@ -8,7 +8,7 @@ import pytest
 from jaxtyping import install_import_hook
 
 ROOMS = "ansatz simulation images masking models training metrics classifier baselines evaluation experiments"
-ROOMS += " runs sweeping optimizers devices shots noise resources drawing circuit_report benchmark peers"
+ROOMS += " rows runs sweeping optimizers devices shots noise resources drawing circuit_report benchmark peers"
 ROOMS += (
     " bootstrap classical ceiling comparison comparison_report comparison_figures study study_report tuning parallel"
 )

@@ -1,7 +1,8 @@
-"""What a design could reach if its gates were no limit: the same model with free matrices, found by optimization.
+"""What a design reaches if its gates are no limit: the same model with free matrices, found by optimization.
 
-A search finds a lower bound: "best found, free matrix", never a proof. It says how much is lost to the ansatz and how
-much to the idea.
+It is the best that the search found for free matrices, no proof that there is nothing better, and no bound on what the
+circuit reaches: its gates may not be able to make these matrices. It says how much is lost to the ansatz and how much
+to the idea.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ DESIGNS: dict[str, str] = {
     "free": "decoder another orthogonal matrix, a token for every position",
     "channel": "any channel with so many Kraus operators, the same for all positions; a token for every position",
     "unitary-per-position": "one orthogonal matrix for every position, nothing discarded",
-    "heralded": "any linear map, the same for all positions, renormalized: runs are discarded",
-    "heralded-per-position": "one linear map for every position, renormalized: runs are discarded",
+    "heralded": "any linear map, the same for all positions, renormalized: shots are discarded",
+    "heralded-per-position": "one linear map for every position, renormalized: shots are discarded",
 }
 """The designs, from the paper's to the freest."""
 
@@ -110,7 +111,7 @@ class FreeModel(nn.Module):
 
     @property
     def heralded(self) -> bool:
-        """Whether runs are discarded."""
+        """Whether shots are discarded."""
         return "heralded" in self.config.design
 
     def maps(self) -> Float[Tensor, "maps kraus dim dim"]:
@@ -137,18 +138,18 @@ class FreeModel(nn.Module):
         return self._filled(images, masks).flatten(1).any(1)
 
     def fidelity(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        """Fidelity with the originals, image by image, given that the run is kept."""
+        """Fidelity with the originals, image by image, given that the shot is kept."""
         outputs = self._outputs(images, masks)
         overlaps = torch.linalg.vecdot(outputs, embed_references(images)[:, None]).square().sum(1)
         return overlaps / self._norms(outputs)
 
     def probabilities(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
-        """Probability of every pixel's basis state, given that the run is kept."""
+        """Probability of every pixel's basis state, given that the shot is kept."""
         outputs = self._outputs(images, masks)
         return (outputs.square().sum(1) / self._norms(outputs)[:, None]).view_as(images)
 
     def success_probability(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        """Share of the runs that are kept: the squared norm of the output, the maps scaled to contractions."""
+        """Share of the shots that are kept: the squared norm of the output, the maps scaled to contractions."""
         if not self.heralded:
             return torch.ones(len(images), device=images.device)
         largest = torch.linalg.matrix_norm(self.maps()[:, 0], ord=2)

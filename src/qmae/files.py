@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +53,36 @@ def new_folder(path: Path) -> Path:
     except OSError as error:
         raise InputError(f"cannot write to {path} ({error.strerror}): choose another place") from error
     return path
+
+
+def check_writable(folder: Path) -> None:
+    """Make sure, before long work, that a file can be written into a folder.
+
+    Raises:
+        InputError: it cannot.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"cannot write to {folder} ({error.strerror}): choose another place by --out") from error
+
+
+@contextmanager
+def filled_folder(path: Path) -> Iterator[Path]:
+    """Make a folder that was not there, or was empty, for work that fills it; if the work fails, nothing empty is left.
+
+    Raises:
+        InputError: something lies there already, or the folder cannot be made.
+    """
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        yield new_folder(path)
+    except BaseException:
+        for folder in made:
+            with suppress(OSError):  # something was written into it
+                folder.rmdir()
+        raise
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

@@ -277,8 +277,13 @@ class MaskedAutoencoder(nn.Module):
 def locate(folder: str | Path) -> Path:
     """Where a model lies: a folder as it is, or, if there is none, that of the model of this name in the package."""
     if str(folder) in SHIPPED and not Path(folder).is_dir():
-        return Path(str(resources.files("qmae"))) / "data" / "models" / folder
+        return packaged(str(folder))
     return Path(folder)
+
+
+def packaged(name: str) -> Path:
+    """Where the package keeps a model of `SHIPPED`."""
+    return Path(str(resources.files("qmae"))) / "data" / "models" / name
 
 
 def load_pretrained(folder: str | Path, build: Callable[[dict[str, Any]], Module]) -> Module:

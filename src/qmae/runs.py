@@ -17,7 +17,7 @@ from qmae.errors import InputError
 from qmae.files import new_folder, write_atomically
 from qmae.images import load_images
 from qmae.masking import PatchMask
-from qmae.models import CONFIG, WEIGHTS, MaskedAutoencoder, load_pretrained, locate
+from qmae.models import CONFIG, SHIPPED, WEIGHTS, MaskedAutoencoder, load_pretrained, locate, packaged
 from qmae.optimizers import Trainable
 from qmae.progress import Progress, silent
 from qmae.settings import Preset, TrainingConfig
@@ -37,13 +37,14 @@ class Run:
     Attributes:
         folder: where the run lies.
         model: the model's config.
-        training: the settings of the training; their seed is that of the initial angles, too.
+        training: the settings of the training; their seed is that of the initial angles, too. None in a folder of
+            `save_pretrained`, which does not say how the model was trained, nor on what.
         data: what it is trained on, as `load_images` takes it.
     """
 
     folder: Path
     model: Config
-    training: TrainingConfig
+    training: TrainingConfig | None
     data: str = "mnist"
 
     @classmethod
@@ -62,8 +63,8 @@ class Run:
             return cls(
                 folder,
                 _config(content["model"]),
-                TrainingConfig(**content["training"]),
-                content["data"],
+                TrainingConfig(**content["training"]) if "training" in content else None,
+                content.get("data", "mnist"),
             )
         except TypeError as error:
             raise InputError(f"{folder} is of another version of qmae ({error}): train it anew by this one") from error
@@ -126,6 +127,16 @@ class Run:
             InputError: there is none.
         """
         return load_model(self.folder)
+
+    @property
+    def is_packaged(self) -> bool:
+        """Whether it is a model that the package brings."""
+        return self.folder.name in SHIPPED and self.folder == packaged(self.folder.name)
+
+    @property
+    def seconds(self) -> float | None:
+        """Time that it was trained; None of models of the package and others that have no history."""
+        return self.history().column("seconds")[-1] if (self.folder / HISTORY).exists() else None
 
     def history(self) -> History:
         """Read `history.csv`.

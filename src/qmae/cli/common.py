@@ -9,8 +9,12 @@ import typer
 
 from qmae.errors import InputError
 
+from qmae.terminal import console
+
 if TYPE_CHECKING:
     import torch
+
+    from qmae.evaluation import TestSet
 
 app = typer.Typer(
     name="qmae",
@@ -46,3 +50,9 @@ def torch_device(accelerator: Accelerator) -> torch.device:
         raise InputError("no CUDA device is at hand: choose --accelerator cpu")
     cuda = accelerator != "cpu" and torch.cuda.is_available()
     return torch.device("cuda" if cuda else "cpu")
+
+
+def say_what_is_left_out(test: TestSet) -> None:
+    """Print what cannot be measured on these images, if there is anything."""
+    if test.left_out:
+        console.print(test.left_out, markup=False, highlight=False)
