@@ -134,7 +134,9 @@ class TestSet:
     def __post_init__(self) -> None:
         count, size = len(self.images), self.images.shape[-1]
         if not count or len(self.labels) != count:
-            raise InputError(f"{count} images and {len(self.labels)} labels: a test set needs as many, and one at least")
+            raise InputError(
+                f"{count} images and {len(self.labels)} labels: a test set needs as many, and one at least"
+            )
         if self.classifier is None:
             return
         trained = getattr(self.classifier, "image_size", None)
@@ -155,7 +157,9 @@ class TestSet:
         """What cannot be measured on these images, and why, in a sentence; None if all can."""
         size = self.images.shape[-1]
         least = f"{SSIM_SIDE} x {SSIM_SIDE}"
-        return None if size >= SSIM_SIDE else f"SSIM is left out: it needs images of {least} pixels, not {size} x {size}"
+        return (
+            None if size >= SSIM_SIDE else f"SSIM is left out: it needs images of {least} pixels, not {size} x {size}"
+        )
 
     @classmethod
     def load(

@@ -259,8 +259,9 @@ def measure_run(
         patch: the kind of mask, not necessarily that of the training.
         on_rows: called with new rows as soon as they are known.
     """
-    model, seed = run.load(), run.training and run.training.seed
-    (variant,) = variants([(model.name, settings_of(run))])
+    settings, seed = settings_of(run), run.training and run.training.seed
+    model = run.load()
+    (variant,) = variants([(model.name, settings)])
     rows = test.measure(model, patch, seed=seed, train_seconds=run.seconds, variant=variant)
     on_rows(rows)
     for yardstick in yardsticks(run.data, patch.image_size):

@@ -18,6 +18,7 @@ from qmae.settings import Placement, Readout
 FORMAT = 2
 """Of `metrics.json`; it changes when a number gets another meaning. 2: PSNR is that of the mean squared error."""
 
+
 @dataclass(frozen=True)
 class Row:
     """One line of a table: one model, one kind of mask, one readout; means over the images.

@@ -135,8 +135,12 @@ class Run:
 
     @property
     def seconds(self) -> float | None:
-        """Time that it was trained; None of models of the package and others that have no history."""
-        return self.history().column("seconds")[-1] if (self.folder / HISTORY).exists() else None
+        """Time that it was trained; None of models of the package and of `save_pretrained`, which have no history.
+
+        Raises:
+            InputError: there is no history where there should be one.
+        """
+        return None if self.training is None or self.is_packaged else self.history().column("seconds")[-1]
 
     def history(self) -> History:
         """Read `history.csv`.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from ast import literal_eval
 from dataclasses import asdict, replace
@@ -163,7 +162,7 @@ def noise(
     Example: `qmae noise runs/qmae runs/qae --images 2 --out noise`
     """
     from qmae.circuit_report import noise_figure, noise_report
-    from qmae.files import new_folder, write_atomically
+    from qmae.files import new_folder, to_json, write_atomically
     from qmae.noise import rows_from_json, study
 
     model, originals, masks = _test_images(qmae, images, seed)
@@ -180,7 +179,7 @@ def noise(
     try:
         for row in study([model, other], originals, masks, done=rows, progress=show_progress):
             rows = [*rows, row]
-            write_atomically(records, json.dumps([asdict(row) for row in rows]) + "\n")
+            write_atomically(records, to_json([asdict(row) for row in rows], indent=None))
     except KeyboardInterrupt:
         raise RunInterruptedError("go on with the same command and --resume") from None
     reported = [row for row in rows if row.image < images]
@@ -238,6 +237,7 @@ def resources(
     """
     from typing import get_args
 
+    from qmae.files import to_json
     from qmae.circuit_report import resource_table
     from qmae.images import check_size
     from qmae.resources import count
@@ -246,7 +246,7 @@ def resources(
     for pixels in sizes:
         check_size(pixels)
     rows = list(count(sizes, list(get_args(Overlap)), layers or [1, 2], progress=show_progress))
-    text = json.dumps([asdict(row) for row in rows], indent=2) if as_json else resource_table(rows)
+    text = to_json([asdict(row) for row in rows]).rstrip() if as_json else resource_table(rows)
     console.print(text, markup=False, highlight=False)
 
 
@@ -331,10 +331,10 @@ def _device_options(pairs: list[str]) -> dict[str, Any]:
 
 
 def _write_estimates(folder: Path, about: dict[str, Any], estimates: list[Estimate]) -> None:
-    from qmae.files import write_atomically
+    from qmae.files import to_json, write_atomically
 
     rows = [{name: getattr(value, "tolist", lambda v=value: v)() for name, value in vars(e).items()} for e in estimates]
-    write_atomically(folder / "estimates.json", json.dumps({**about, "images": rows}, default=str) + "\n")
+    write_atomically(folder / "estimates.json", to_json({**about, "images": rows}, indent=None))
 
 
 def _draw_estimates(folder: Path, estimates: list[Estimate], originals: Tensor, masks: Masks) -> None:
@@ -355,9 +355,9 @@ def _draw_estimates(folder: Path, estimates: list[Estimate], originals: Tensor, 
 
 def _write_study(folder: Path, records: Any, text: str, figure: Any) -> None:
     from qmae.figures import render
-    from qmae.files import write_atomically
+    from qmae.files import to_json, write_atomically
 
-    write_atomically(folder / "rows.json", json.dumps(records) + "\n")
+    write_atomically(folder / "rows.json", to_json(records, indent=None))
     write_atomically(folder / "report.md", text)
     write_atomically(folder / "figure.png", render(figure))
     console.print(text, markup=False, highlight=False)
