@@ -237,8 +237,8 @@ def resources(
     """
     from typing import get_args
 
-    from qmae.files import to_json
     from qmae.circuit_report import resource_table
+    from qmae.files import to_json
     from qmae.images import check_size
     from qmae.resources import count
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from qmae.errors import InputError
-
 from qmae.terminal import console
 
 if TYPE_CHECKING:
