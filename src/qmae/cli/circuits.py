@@ -350,7 +350,7 @@ def _draw_estimates(folder: Path, estimates: list[Estimate], originals: Tensor, 
         for name in ("probabilities", "exact_probabilities")
     )
     rows = [("masked input", hide(originals, masks)), ("device", device), ("exact", exact), ("original", originals)]
-    write_atomically(folder / "reconstructions.png", render(image_grid(rows)))
+    write_atomically(folder / "reconstructions.png", render(image_grid(rows, [masks.hidden] * 3)))
 
 
 def _write_study(folder: Path, records: Any, text: str, figure: Any) -> None:
