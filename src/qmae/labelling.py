@@ -48,6 +48,7 @@ def place_labels(axes: Axes, labels: Sequence[Label], *, fontsize: float = 8) ->
     placed = []
     for side in ("left", "right", "outside"):
         placed += _beside_lines(axes, [label for label in labels if label.x is None and label.side == side], fontsize)
+    figure.draw_without_rendering()  # labels outside have moved the axes' edge
     taken = [annotation.get_window_extent() for annotation in placed]
     points = [label for label in labels if label.x is not None]
     for x, y in axes.transData.transform([(label.x, label.y) for label in points] or [(0, 0)]):
