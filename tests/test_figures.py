@@ -1,11 +1,13 @@
 """Figures can be read: nothing lies over anything else, what was hidden is framed, and any number of models fits."""
 
+import math
 from itertools import combinations
 
 import pytest
 import torch
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from qmae.benchmark import Cost
 from qmae.comparison_figures import greys, palette, training_curves
@@ -17,17 +19,10 @@ from qmae.training import History
 
 
 def history(steps, epochs):
-    return History(
-        [
-            [
-                *(
-                    float(number)
-                    for number in (step, 1 + step * epochs // (steps + 1), 0.3, 0.2, 0.5, 0.1, 0, "nan", step)
-                )
-            ]
-            for step in range(steps)
-        ]
-    )
+    rows = []
+    for step in range(steps):
+        rows.append([float(step), float(1 + step * epochs // (steps + 1)), 0.3, 0.2, 0.5, 0.1, 0.0, math.nan, 1.0])
+    return History(rows)
 
 
 @pytest.mark.parametrize("count", [1, 5, 6, 25])
@@ -50,11 +45,11 @@ def test_labels_of_points_and_lines_that_are_close_together_do_not_cover_each_ot
     placed = place_labels(axes, labels)
     assert {annotation.get_text() for annotation in placed} == {label.text for label in labels}
     figure.draw_without_rendering()
-    boxes = [annotation.get_window_extent().shrunk(0.98, 0.9) for annotation in placed]
+    boxes = [Text.get_window_extent(annotation).shrunk(0.98, 0.9) for annotation in placed]
     assert not [pair for pair in combinations(boxes, 2) if pair[0].overlaps(pair[1])]
     for side in ("left", "outside"):
         beside = [annotation for annotation in placed if annotation.get_text().startswith(side)]
-        ordered = sorted(beside, key=lambda annotation: annotation.get_window_extent().y0)
+        ordered = sorted(beside, key=lambda annotation: Text.get_window_extent(annotation).y0)
         assert [a.xy[1] for a in ordered] == sorted(heights)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
-from matplotlib.text import Annotation
+from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
 STEPS = 80
@@ -49,7 +49,7 @@ def place_labels(axes: Axes, labels: Sequence[Label], *, fontsize: float = 8) ->
     for side in ("left", "right", "outside"):
         placed += _beside_lines(axes, [label for label in labels if label.x is None and label.side == side], fontsize)
     figure.draw_without_rendering()  # labels outside have moved the axes' edge
-    taken = [annotation.get_window_extent() for annotation in placed]
+    taken = [Text.get_window_extent(annotation) for annotation in placed]  # without their lines
     points = [label for label in labels if label.x is not None]
     for x, y in axes.transData.transform([(label.x, label.y) for label in points] or [(0, 0)]):
         taken.append(Bbox.from_bounds(x - 3, y - 3, 6, 6))
