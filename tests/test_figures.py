@@ -19,10 +19,10 @@ from qmae.training import History
 
 
 def history(steps, epochs):
-    rows = []
-    for step in range(steps):
-        rows.append([float(step), float(1 + step * epochs // (steps + 1)), 0.3, 0.2, 0.5, 0.1, 0.0, math.nan, 1.0])
-    return History(rows)
+    def row(step):
+        return [float(step), float(1 + step * epochs // (steps + 1)), 0.3, 0.2, 0.5, 0.1, 0.0, math.nan, 1.0]
+
+    return History([row(step) for step in range(steps)])
 
 
 @pytest.mark.parametrize("count", [1, 5, 6, 25])
