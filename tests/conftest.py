@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 
-ROOMS = "ansatz simulation images masking models training metrics classifier baselines evaluation experiments"
-ROOMS += " rows runs sweeping optimizers devices shots noise resources drawing circuit_report benchmark peers"
-ROOMS += (
-    " bootstrap classical ceiling comparison comparison_report comparison_figures study study_report tuning parallel"
-)
-install_import_hook([f"qmae.{room}" for room in ROOMS.split()], "beartype.beartype")
+UNTYPED = "circuits config settings target terminal values cli"
+"""What says itself, in one line, that an argument is of a wrong type: tests give it some."""
+SOURCE = Path(__file__).parent.parent / "src" / "qmae"
+ROOMS = {path.stem for path in SOURCE.iterdir()} - {"__init__", "__main__", *UNTYPED.split()}
+install_import_hook([f"qmae.{room}" for room in ROOMS], "beartype.beartype")
 
 import torch  # noqa: E402
 from hypothesis import settings  # noqa: E402

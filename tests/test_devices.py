@@ -43,7 +43,7 @@ def test_verify_finds_agreement_beyond_the_paper(beyond_case):
 
 @pytest.mark.parametrize("device", ["lightning.qubit", "default.qubit"])
 @pytest.mark.parametrize("overlap", ["swap", "inverse"])
-def test_estimates_beyond_the_paper_count_the_runs_that_are_kept(beyond_case, device, overlap):
+def test_estimates_beyond_the_paper_count_the_shots_that_are_kept(beyond_case, device, overlap):
     model, images, masks = beyond_case
     circuit = AutoencoderCircuit.of(model.config, overlap)
     for found in run_on_device(model, images, masks, Target(circuit, device, 2000, {"seed": 3})):
@@ -56,9 +56,9 @@ def test_estimates_beyond_the_paper_count_the_runs_that_are_kept(beyond_case, de
     assert (found.success < 0.99) == heralded
 
 
-def test_runs_that_all_agree_are_no_certainty():
+def test_shots_that_all_agree_are_no_certainty():
     target = Target(AutoencoderCircuit(Ansatz(2), overlap="inverse"), shots=8)
-    assert target.standard_error(1.0) == pytest.approx((0.9 * 0.1 / 8) ** 0.5)  # (8 + 1) / (8 + 2) of the runs
+    assert target.standard_error(1.0) == pytest.approx((0.9 * 0.1 / 8) ** 0.5)  # (8 + 1) / (8 + 2) of the shots
     swap = Target(AutoencoderCircuit(Ansatz(2)), shots=8)
     assert swap.standard_error(0.0) == pytest.approx(8**-0.5)
 
@@ -100,7 +100,7 @@ def test_options_reach_the_device():
 
 
 @pytest.mark.parametrize("device", ["lightning.qubit", "default.qubit"])
-def test_estimates_of_no_run_are_refused(small_case, device):
+def test_estimates_of_no_shot_are_refused(small_case, device):
     _, images, masks = small_case
     model = MaskedAutoencoder.from_preset("qmae-compressed", patch=masks.patch, layers=2, initial_spread=1.0)
     circuit = AutoencoderCircuit.of(model.config, "inverse")
@@ -109,5 +109,5 @@ def test_estimates_of_no_run_are_refused(small_case, device):
         for seed in range(20):
             list(run_on_device(model, images, masks, Target(circuit, device, 1, {"seed": seed})))
 
-    with pytest.raises(InputError, match=r"no run of 1 was kept: choose more shots|cannot run this circuit"):
+    with pytest.raises(InputError, match=r"no shot of 1 was kept: choose more shots"):
         estimate()

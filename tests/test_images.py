@@ -5,12 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torchvision.transforms.v2.functional import resize as torchvision_resize
 
 import qmae
 from qmae.errors import InputError
-from qmae.images import load_files, load_images, load_mnist, resize
+from qmae.images import black_images, keys_of, load_images, load_mnist, load_npz, resize
 
 
 def test_mnist_splits_are_disjoint_and_complete():
@@ -70,19 +69,81 @@ def save(path, **arrays):
     return path
 
 
-def test_npz_bytes_become_unit_interval_and_labels_may_lack(tmp_path):
+def test_labels_may_lack(tmp_path):
     images, labels = load_images(save(tmp_path / "a.npz", images=np.full((3, 8, 8), 51, np.uint8)), split="all", size=8)
-    torch.testing.assert_close(images, torch.full((3, 8, 8), 0.2))
+    torch.testing.assert_close(images, torch.ones(3, 8, 8))
     assert labels.tolist() == [-1, -1, -1]
 
 
-def test_npz_splits_are_disjoint_complete_and_shuffled(tmp_path):
-    path = save(tmp_path / "a.npz", images=np.arange(1, 25, dtype=np.uint8).repeat(16).reshape(24, 4, 4))
-    parts = [load_images(path, split=split, size=4)[0][:, 0, 0] * 255 for split in ("train", "validation", "test")]
-    found = [part.round().int().tolist() for part in parts]
-    assert [len(part) for part in found] == [18, 2, 4]
-    assert sorted(found[0] + found[1] + found[2]) == list(range(1, 25))
-    assert found[2] != sorted(found[2])
+@pytest.fixture
+def strokes():
+    """40 images of a thin bright stroke on a dim ground, in 256 grays; one of them touches white."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 90, (40, 16, 16))
+    images[np.arange(40), rng.integers(0, 16, 40)] += 120
+    images[7, 3, 3] = 255
+    return images
+
+
+STORED = {
+    "bytes": lambda x: x.astype(np.uint8),
+    "12 bits": lambda x: (x * 16).astype(np.uint16),
+    "signed": lambda x: (x * 100).astype(np.int16),
+    "64 bits": lambda x: x.astype(np.uint64) << np.uint64(55),
+    "big-endian": lambda x: x.astype(">i4"),
+    "floats": lambda x: x / 255,
+    "divided twice": lambda x: (x / 255 / 255).astype(np.float32),
+    "a tenth": lambda x: x / 2550,
+    "tiny": lambda x: x * 1e-300,
+    "long double": lambda x: (x / 255).astype(np.longdouble),
+    "columns first": lambda x: np.asfortranarray(x / 255),
+    "a channel": lambda x: x[..., None].astype(np.uint8),
+    "a channel first": lambda x: x[:, None].astype(np.uint8),
+}
+
+
+@pytest.mark.parametrize("store", STORED.values(), ids=STORED)
+@pytest.mark.parametrize("size", [8, 16])
+@pytest.mark.parametrize("split", ["train", "all"])
+def test_the_scale_of_a_file_does_not_matter_nor_its_data_type(tmp_path, strokes, store, size, split):
+    given, _ = load_images(save(tmp_path / "a.npz", images=store(strokes)), split=split, size=size)
+    whole = torchvision_resize(torch.from_numpy(strokes).float()[:, None] / 255, [size, size], antialias=True)[:, 0]
+    order = load_images(save(tmp_path / "b.npz", images=strokes, labels=np.arange(40)), split=split, size=size)[1]
+    torch.testing.assert_close(given, (whole / whole.max())[order], atol=1e-6, rtol=0)
+
+
+def test_zeros_and_ones_are_black_and_white_in_every_type(tmp_path, strokes):
+    bits = strokes > 100
+    loaded = [
+        load_images(save(tmp_path / "a.npz", images=stored), split="all", size=16)[0]
+        for stored in (bits, bits.astype(np.uint8), bits.astype(np.float16), bits * np.uint8(255))
+    ]
+    for images in loaded:
+        assert torch.equal(images, torch.from_numpy(bits).float())
+
+
+def test_thin_strokes_stay_visible_in_small(tmp_path):
+    images = np.zeros((3, 64, 64), np.uint8)
+    images[[0, 1, 2], 20, [10, 20, 30]] = 255
+    small = load_images(save(tmp_path / "a.npz", images=images), split="all", size=4)[0]
+    assert small.max() == 1
+    assert (small.amax((1, 2)) > 0.3).all()
+
+
+def test_mnist_is_divided_by_255_alone():
+    images = load_images(split="validation")[0]
+    raw = load_mnist(train=True)[0][-5_000:]
+    assert raw.max() == 1
+    assert torch.equal(images, resize(raw, 16))
+
+
+def test_what_rounding_adds_to_white_is_white(tmp_path):
+    images = np.full((3, 4, 4), 0.5)
+    images[1] = 1.0000001
+    assert load_images(save(tmp_path / "a.npz", images=images), split="all", size=4)[0].max() == 1
+    images[1] = 1.00001
+    with pytest.raises(InputError, match=r"image 1 holds values from 1\.00001 to 1\.00001"):
+        load_images(save(tmp_path / "a.npz", images=images), split="all", size=4)
 
 
 def test_npz_of_two_images_trains_nothing(tmp_path):
@@ -100,6 +161,7 @@ def test_npz_of_two_images_trains_nothing(tmp_path):
         (1.5, "image 1 holds values from 0.5 to 1.5"),
         (-0.25, "image 1 holds values from -0.25 to 0.5"),
         (np.inf, "image 1 holds values from 0.5 to inf"),
+        (255, "image 1 holds values from 0.5 to 255: .* divide bytes by 255"),
     ],
 )
 def test_values_that_are_no_pixels_are_refused_by_index(tmp_path, value, message):
@@ -109,63 +171,77 @@ def test_values_that_are_no_pixels_are_refused_by_index(tmp_path, value, message
         load_images(save(tmp_path / "a.npz", images=images), size=4)
 
 
-@pytest.mark.parametrize(
-    ("arrays", "message"),
-    [
-        ({"x": np.zeros((2, 4, 4))}, r"needs an array `images` of shape \[N, H, W\]"),
-        ({"images": np.zeros((4, 4))}, "needs an array `images`"),
-        ({"images": np.zeros((2, 4, 4)), "labels": np.zeros(3)}, r"`labels` has shape \(3,\), `images` holds 2"),
-        ({"images": np.array([[["a"]]])}, "no numbers"),
-        ({"images": np.zeros((2, 0, 0))}, "with one pixel at least"),
-    ],
-)
-def test_npz_of_another_form_is_refused(tmp_path, arrays, message):
-    with pytest.raises(InputError, match=message):
-        load_images(save(tmp_path / "a.npz", **arrays), size=4)
-
-
-def test_a_missing_or_damaged_npz_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"no data file .*a\.npz"):
-        load_images(tmp_path / "a.npz")
-    whole = save(tmp_path / "a.npz", images=np.random.default_rng(0).uniform(size=(9, 16, 16))).read_bytes()
-    np.save(tmp_path / "b.npy", np.zeros((2, 4, 4)))
-    for damaged in (b"no archive", whole[:2000], whole[:500] + b"x" + whole[501:], (tmp_path / "b.npy").read_bytes()):
-        (tmp_path / "a.npz").write_bytes(damaged)
-        with pytest.raises(InputError, match=r"a\.npz cannot be read as an \.npz file"):
-            load_images(tmp_path / "a.npz")
+def test_whole_numbers_below_zero_are_refused_and_all_of_them_named(tmp_path):
+    images = np.ones((30, 4, 4), np.int8)
+    images[[3, 8, 9], 1, 1] = -5
+    with pytest.raises(InputError, match=r"image 3 holds values from -5 to 1: .*; images 8, 9 cannot be used either"):
+        load_images(save(tmp_path / "a.npz", images=images), size=4)
 
 
 def test_an_all_black_image_is_refused_by_its_index_in_the_file(tmp_path):
     images = np.ones((40, 4, 4))
     images[38] = 0
     for split in ("train", "validation", "test"):
-        with pytest.raises(InputError, match="image 38 is all black: it has no direction to embed"):
+        with pytest.raises(InputError, match=r"image 38 is all black: it has no direction to embed.*--skip-black"):
             load_images(save(tmp_path / "a.npz", images=images), split=split, size=4)
 
 
-def test_other_arrays_of_an_npz_do_not_matter(tmp_path):
-    path = save(tmp_path / "a.npz", images=np.ones((3, 4, 4)), hidden=np.ones((3, 4, 4), bool), names=np.array(["a"]))
-    assert len(load_images(path, split="all", size=4)[0]) == 3
+def with_black(path, strokes, *black, value=0):
+    images = strokes / 255
+    images[list(black)] = value
+    return save(path, images=images, labels=np.arange(40))
 
 
-def test_image_files_are_read_as_grayscale(tmp_path):
-    Image.fromarray(np.full((16, 16, 3), 102, np.uint8)).save(tmp_path / "gray.png")
-    torch.testing.assert_close(load_files([tmp_path / "gray.png"]), torch.full((1, 16, 16), 0.4))
+def test_all_black_images_are_named_up_to_ten(tmp_path, strokes):
+    with pytest.raises(InputError, match=r"a\.npz: images 3, 8, 21 are all black: they have no direction"):
+        load_images(with_black(tmp_path / "a.npz", strokes, 3, 8, 21))
+    with pytest.raises(InputError, match=r"images 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 8 more are all black"):
+        load_images(with_black(tmp_path / "b.npz", strokes, *range(18)))
 
 
-def test_16_bit_pictures_keep_their_range(tmp_path):
-    ramp = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
-    Image.fromarray(ramp).save(tmp_path / "deep.png")
-    expected = torch.from_numpy(ramp.astype(np.float32) / 65535)
-    torch.testing.assert_close(load_files([tmp_path / "deep.png"])[0], expected)
-    Image.fromarray(np.ones((16, 16), np.float32)).save(tmp_path / "float.tiff")
-    with pytest.raises(InputError, match="pixels of no known range"):
-        load_files([tmp_path / "float.tiff"])
+def test_black_images_are_left_out_if_asked_and_move_no_other(tmp_path, strokes):
+    path, whole = with_black(tmp_path / "a.npz", strokes, 3, 8, 21), save(tmp_path / "b.npz", images=strokes)
+    assert black_images(path, size=16) == [3, 8, 21]
+    assert black_images(whole, size=16) == []
+    seen = []
+    for split in ("train", "validation", "test"):
+        images, labels = load_images(path, split=split, skip_black=True)
+        expected = [label for label in labels_of(strokes, tmp_path, split) if label not in (3, 8, 21)]
+        assert labels.tolist() == expected
+        torch.testing.assert_close(images, torch.from_numpy(strokes / 255).float()[labels])
+        assert len(keys_of(path, split, size=16, skip_black=True)) == len(labels)
+        seen += labels.tolist()
+    assert sorted(seen) == [index for index in range(40) if index not in (3, 8, 21)]
 
 
-def test_files_that_are_no_images_are_named(tmp_path):
-    (tmp_path / "text.png").write_text("no image")
-    with pytest.raises(InputError, match=r"text\.png is no image"):
-        load_files([tmp_path / "text.png"])
-    with pytest.raises(InputError, match=r"no image file .*gone\.png"):
-        load_files([tmp_path / "gone.png"])
+def labels_of(images, folder, split):
+    return load_images(save(folder / "labels.npz", images=images, labels=np.arange(40)), split=split)[1].tolist()
+
+
+def test_an_image_that_is_black_in_small_alone_is_black_there(tmp_path):
+    images = np.ones((4, 64, 64))
+    images[2] = 0
+    images[2, 0, 0] = 1e-5
+    path = save(tmp_path / "a.npz", images=images)
+    assert len(load_images(path, split="all", size=64)[0]) == 4
+    with pytest.raises(InputError, match="image 2 is all black"):
+        load_images(path, split="all", size=4)
+    assert len(load_images(path, split="all", size=4, skip_black=True)[0]) == 3
+
+
+def test_a_file_of_black_images_alone_is_refused_even_so(tmp_path):
+    path = save(tmp_path / "a.npz", images=np.zeros((2, 4, 4)))
+    for skip_black in (False, True):
+        with pytest.raises(InputError, match="images 0, 1 are all black"):
+            load_images(path, split="all", size=4, skip_black=skip_black)
+
+
+def test_no_image_of_mnist_is_black():
+    assert black_images("mnist", size=2) == []
+    assert load_images(split="validation", size=2)[0].amax((1, 2)).min() > 0
+
+
+def test_load_npz_is_the_whole_file_as_it_is_scaled(tmp_path, strokes):
+    images, labels = load_npz(save(tmp_path / "a.npz", images=strokes, labels=np.arange(40) - 1))
+    torch.testing.assert_close(images, torch.from_numpy(strokes).float() / 255)
+    assert labels.tolist() == list(range(-1, 39))

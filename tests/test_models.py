@@ -153,7 +153,7 @@ def test_bad_settings_are_refused():
     for trash in ((8,), (0, 0), tuple(range(8))):
         with pytest.raises(InputError, match="trash wires"):
             ModelConfig(trash_wires=trash)
-    with pytest.raises(InputError, match="1 layer at least"):
+    with pytest.raises(InputError, match="number of layers 0 is out of bounds: give a whole number from 1 to 10000"):
         MaskedAutoencoder.from_preset("qae", layers=0)
 
 

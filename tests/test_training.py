@@ -10,7 +10,6 @@ from qmae.config import ModelConfig
 from qmae.errors import InputError
 from qmae.files import write_atomically
 from qmae.runs import Run
-from qmae.simulation.fusion import fuse
 from qmae.training import COLUMNS, History, mean_fidelity
 
 PATCH = PatchMask(8, 0.25)
@@ -169,13 +168,6 @@ def test_a_failed_start_leaves_other_files_alone(tmp_path, small_data):
 def test_models_of_double_precision_train_too(data):
     history = train(new_model().double(), *(images.double() for images in data), TrainingConfig(epochs=1))
     assert history.rows
-
-
-def test_inference_mode_first_does_not_break_training_later(data):
-    fuse.cache_clear()
-    with torch.inference_mode():
-        new_model().fidelity(data[0][:4], PATCH.at(0, 4))
-    new_model()(data[0][:4], PATCH.at(0, 4)).mean().backward()
 
 
 def test_a_finished_run_is_only_loaded(tmp_path, small_data):

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, count
-from typing import Literal, get_args
+from typing import Any, Literal, NamedTuple
 
 from qmae.errors import InputError
-from qmae.settings import Block
+from qmae.settings import Block, Bottleneck, Decoder
+from qmae.values import MAX_LAYERS, MAX_QUBITS, choice, settle, shown, whole
 
 
 @dataclass(frozen=True)
@@ -79,12 +80,12 @@ class Ansatz:
     Qubit 0 is the most significant bit of the pixel index. In a block on the pair (a, b), a < b.
 
     Attributes:
-        qubits: number of qubits n, at least 2.
-        layers: how often the sweep over all pairs is repeated, each time with angles of its own.
+        qubits: number of qubits n, 2 to `MAX_QUBITS`.
+        layers: how often the sweep over all pairs is repeated, each time with angles of its own; at most `MAX_LAYERS`.
         kind: of the blocks, `"su4"` (15 rotations, paper) or `"so4"` (6 rotations, real; blocks share some of them).
 
     Raises:
-        InputError: fewer than two qubits, no layer, or an unknown kind of block.
+        InputError: qubits or layers that are no whole numbers or out of bounds, or an unknown kind of block.
     """
 
     qubits: int
@@ -92,10 +93,9 @@ class Ansatz:
     kind: Block = "su4"
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(Block):
-            raise InputError(f"no block {self.kind!r}: choose one of {', '.join(get_args(Block))}")
-        if self.qubits < 2 or self.layers < 1:
-            raise InputError(f"an ansatz needs 2 qubits and 1 layer at least, not {self.qubits} and {self.layers}")
+        choice(self.kind, "block", Block)
+        qubits = whole(self.qubits, "the ansatz's number of qubits", 2, MAX_QUBITS)
+        settle(self, qubits=qubits, layers=whole(self.layers, "number of layers", 1, MAX_LAYERS))
 
     @property
     def block(self) -> tuple[Gate, ...]:
@@ -106,6 +106,11 @@ class Ansatz:
     def block_angles(self) -> int:
         """Rotations of one block: 15 or 6."""
         return sum(gate.name != "CNOT" for gate in self.block)
+
+    @property
+    def blocks(self) -> int:
+        """Number of blocks: one a pair of qubits and layer."""
+        return math.comb(self.qubits, 2) * self.layers
 
     @cached_property
     def pairs(self) -> tuple[tuple[int, int], ...]:
@@ -153,7 +158,7 @@ class Ansatz:
     @property
     def block_shape(self) -> tuple[int, int]:
         """Shape (blocks, rotations of a block) of the angles of all blocks, each by itself."""
-        return len(self.pairs), self.block_angles
+        return self.blocks, self.block_angles
 
     @property
     def angle_shape(self) -> tuple[int, ...]:
@@ -163,17 +168,70 @@ class Ansatz:
     @property
     def angles(self) -> int:
         """Number of angles: 15 a block for `su4` (Eq. 3), for `so4` 4 a block and one more for every qubit."""
-        return 1 + max(self.merged)
+        return self.blocks * self.block_angles if self.kind == "su4" else 4 * self.blocks + self.qubits
 
 
-def check_trash_wires(trash_wires: tuple[int, ...], qubits: int) -> None:
-    """Refuse trash qubits that cannot be reset.
+class Wiring(NamedTuple):
+    """How encoder, bottleneck and decoder go together, for models and for circuits.
+
+    Attributes:
+        qubits: that hold the image.
+        ancillas: further qubits behind them, which enter in |0>.
+        trash_wires: the qubits that end in the bottleneck.
+        bottleneck: what becomes of them.
+        decoder: what follows.
+    """
+
+    qubits: int
+    ancillas: int
+    trash_wires: tuple[int, ...]
+    bottleneck: Bottleneck
+    decoder: Decoder
+
+
+def check_wiring(qubits: int, ancillas: Any, trash_wires: Any, bottleneck: Any, decoder: Any) -> Wiring:
+    """Return how the parts of an autoencoder go together, its numbers as Python's own.
+
+    Args:
+        qubits: that hold the image.
+        ancillas: what should be a whole number.
+        trash_wires: what should be a tuple of whole numbers; a list of them becomes one.
+        bottleneck: what should be a `Bottleneck`.
+        decoder: what should be a `Decoder`.
 
     Raises:
-        InputError: they are not different qubits, or leave no latent one.
+        InputError: a value of a wrong type, an unknown choice, trash wires that do not exist or leave no latent qubit,
+            or choices that do not go together.
     """
-    wires = set(trash_wires)
-    if len(wires) < len(trash_wires) or not wires < set(range(qubits)):
+    choice(bottleneck, "bottleneck", Bottleneck)
+    choice(decoder, "decoder", Decoder)
+    ancillas = whole(ancillas, "number of ancillas", 0, MAX_QUBITS - qubits)
+    trash = check_trash_wires(trash_wires, qubits + ancillas)
+    if not set(range(qubits, qubits + ancillas)) <= set(trash):
+        raise InputError(f"ancillas are trash: add wires {qubits} and up, as many as there are, to trash_wires")
+    if bottleneck == "none" and trash:
+        raise InputError("without a bottleneck there is no trash: set trash_wires to ()")
+    if decoder == "adjoint" and (ancillas or bottleneck == "none"):
+        raise InputError("an adjoint decoder needs a bottleneck to undo anything, and no ancillas: take another")
+    if decoder == "none" and len(trash) > ancillas:
+        raise InputError("without a decoder the latent qubits are the output: only ancillas can be trash")
+    return Wiring(qubits, ancillas, trash, bottleneck, decoder)
+
+
+def check_trash_wires(trash_wires: Any, qubits: int) -> tuple[int, ...]:
+    """Refuse trash qubits that cannot be reset.
+
+    Returns:
+        The wires as a tuple.
+
+    Raises:
+        InputError: they are no tuple of different qubits, or leave no latent one.
+    """
+    if not isinstance(trash_wires, tuple | list):
+        raise InputError(f"trash wires {shown(trash_wires)} are no tuple: give one, such as (0,)")
+    wires = tuple(whole(wire, "trash wire") for wire in trash_wires)
+    if len(set(wires)) < len(wires) or not set(wires) < set(range(qubits)):
         raise InputError(
-            f"trash wires {trash_wires} must be different qubits from 0 to {qubits - 1} and leave a latent qubit"
+            f"trash wires {shown(wires)} must be different qubits from 0 to {qubits - 1} and leave a latent qubit"
         )
+    return wires

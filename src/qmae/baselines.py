@@ -5,7 +5,8 @@ They have the interface of `MaskedAutoencoder`: `fidelity` and `probabilities` o
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
+from numbers import Real
 from typing import Any
 
 import torch
@@ -13,20 +14,31 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
+from qmae.base import Model
+from qmae.checks import PRECISIONS, brightest_of, check_batch, check_lit, check_pixels, check_tensor, check_visible
 from qmae.errors import InputError
+from qmae.images import check_size
 from qmae.masking import Masks, PatchMask, hide
-from qmae.models import embed_references, in_batches
+from qmae.models import embed_originals, in_batches
 from qmae.simulation import embed
+from qmae.simulation.precision import without_autocast
+from qmae.values import shown, whole
 
 AT_ONCE = 2**23
 """Numbers of an intermediate result that are held at a time: 32 MiB of single precision."""
 
 
-class Yardstick(ABC):
+class Yardstick(Model):
     """Images of unit norm, compared and read out as if they were the output states of a model."""
 
     name: str
     parameter_count: int = 0
+    size: int | None = None
+    """Pixels a side of the images that it is for; None for any."""
+
+    def fitted(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        """The images in single precision or better; see `Model.fitted`."""
+        return check_batch(images, masks, size=self.size)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -37,16 +49,12 @@ class Yardstick(ABC):
     def states(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch dim"]:
         """Return one amplitude-embedded image per image."""
 
-    def fidelity(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        """Squared overlap with the unit-norm original."""
-        return (self.states(images, masks) * embed_references(images)).sum(1) ** 2
+    def _fidelity(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
+        return (self.states(images, masks) * embed_originals(self.fitted(images, masks))).sum(1) ** 2
 
-    def success_probability(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        """Share of the shots that are kept: there are none to discard."""
-        return torch.ones(len(images), device=images.device)
-
-    def probabilities(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
-        """Squares of the amplitudes."""
+    def _probabilities(
+        self, images: Float[Tensor, "batch size size"], masks: Masks
+    ) -> Float[Tensor, "batch size size"]:
         return (self.states(images, masks) ** 2).view_as(images)
 
 
@@ -57,7 +65,15 @@ class Original(Yardstick):
 
     def states(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch dim"]:
         """Return the originals."""
-        return embed_references(images)
+        images = self.fitted(images, masks)
+        check_pixels(images)
+        return embed_originals(images)
+
+    def _visible(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        # It looks through the masks.
+        images = super()._visible(images, masks)
+        check_pixels(images)
+        return images
 
 
 class Baseline(Yardstick):
@@ -69,7 +85,17 @@ class Baseline(Yardstick):
 
     def states(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch dim"]:
         """Return the filled images, embedded."""
-        return embed(self.fill(hide(images, masks), masks).flatten(1))
+        return embed(self.fill(self.visible(images, masks), masks).flatten(1))
+
+    def visible(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        """All that it may see of images: the hidden pixels set to 0.
+
+        Raises:
+            InputError: images or masks that do not fit, or visible values that are no pixels.
+        """
+        images = self.fitted(images, masks)
+        check_visible(images, masks)
+        return hide(images, masks)
 
 
 class Nothing(Baseline):
@@ -79,7 +105,7 @@ class Nothing(Baseline):
 
     def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """Return the visible pixels as they are."""
-        return visible
+        return self.visible(visible, masks)
 
 
 class MeanPatch(Baseline):
@@ -89,17 +115,18 @@ class MeanPatch(Baseline):
         images: the training images.
 
     Raises:
-        InputError: there are none.
+        InputError: there are none, or they are no pixels.
     """
 
     name = "mean"
 
     def __init__(self, images: Float[Tensor, "images size size"]) -> None:
-        self.mean = _some(images).mean(0)
-        self.parameter_count = self.mean.numel()
+        self.mean = training_images(images).mean(0)
+        self.size, self.parameter_count = len(self.mean), self.mean.numel()
 
     def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """Put the mean image's pixels into the hole."""
+        visible = self.visible(visible, masks)
         return torch.where(masks.hidden, self.mean.to(visible), visible)
 
 
@@ -114,14 +141,15 @@ class TokenPatch(Baseline):
         iterations: of L-BFGS at the most.
 
     Raises:
-        InputError: there are no images.
+        InputError: there are no images, they are no pixels, or one is all black; or no iterations.
     """
 
     name = "token"
 
     def __init__(self, images: Float[Tensor, "images size size"], iterations: int = 30) -> None:
-        self.images, self.iterations = _some(images), iterations
-        self.parameter_count = images[0].numel()
+        self.images, self.iterations = training_images(images), whole(iterations, "number of iterations", 1)
+        check_lit(self.images)
+        self.size, self.parameter_count = self.images.shape[-1], self.images[0].numel()
         self.tokens: dict[PatchMask, Float[Tensor, "size size"]] = {}
 
     @property
@@ -131,6 +159,7 @@ class TokenPatch(Baseline):
 
     def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """Put the pixels of the patch into the hole."""
+        visible = self.visible(visible, masks)
         if masks.patch not in self.tokens:
             self.tokens[masks.patch] = self._fit(masks.patch)
         return torch.where(masks.hidden, self.tokens[masks.patch].to(visible), visible)
@@ -146,7 +175,7 @@ class TokenPatch(Baseline):
             total = token.new_zeros(())
             for images, masks in in_batches(self.images, all_masks):
                 filled = torch.where(masks.hidden, token, images).flatten(1)
-                lost = 1 - (embed(filled) * embed_references(images)).sum(1) ** 2
+                lost = 1 - (embed(filled) * embed_originals(images)).sum(1) ** 2
                 part = lost.sum() / len(self.images)
                 part.backward()
                 total += part.detach()
@@ -169,15 +198,16 @@ class Ridge(Baseline):
             scikit-learn's `Ridge` over the number of images.
 
     Raises:
-        InputError: there are no images, or the penalty is not positive.
+        InputError: there are no images, they are no pixels, or the penalty is not positive or too small to help.
     """
 
     name = "ridge"
 
     def __init__(self, images: Float[Tensor, "images size size"], penalty: float = 1e-4) -> None:
-        if not 0 < penalty < float("inf"):
-            raise InputError(f"a penalty of {penalty} leaves the regression undetermined: choose a positive one")
-        pixels = _some(images).flatten(1)
+        if not isinstance(penalty, Real) or not 0 < penalty < float("inf"):
+            raise InputError(f"a penalty of {shown(penalty)} leaves the regression undetermined: choose a positive one")
+        images = training_images(images)
+        self.size, pixels = images.shape[-1], images.flatten(1)
         self.mean = pixels.mean(0, dtype=torch.double)
         self.covariance = torch.zeros(len(self.mean), len(self.mean), dtype=torch.double)
         for part in pixels.split(max(1, AT_ONCE // len(self.mean))):
@@ -193,6 +223,7 @@ class Ridge(Baseline):
 
     def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """Solve once for every mask that occurs."""
+        visible = self.visible(visible, masks)
         pixels, hidden = visible.flatten(1).cpu(), masks.hidden.flatten(1).cpu()
         filled = pixels.clone()
         kinds, kind = hidden.unique(dim=0, return_inverse=True)
@@ -206,7 +237,12 @@ class Ridge(Baseline):
     def _weights(self, hole: Bool[Tensor, " pixels"]) -> Float[Tensor, "visible hidden"]:
         of_visible = self.covariance[~hole][:, ~hole]
         of_visible.diagonal().add_(self.penalty)
-        return torch.cholesky_solve(self.covariance[~hole][:, hole], torch.linalg.cholesky(of_visible))
+        try:
+            return torch.cholesky_solve(self.covariance[~hole][:, hole], torch.linalg.cholesky(of_visible))
+        except torch.linalg.LinAlgError as error:
+            raise InputError(
+                f"a penalty of {self.penalty} leaves the regression undetermined: choose a larger one"
+            ) from error
 
 
 class NearestNeighbours(Baseline):
@@ -217,16 +253,16 @@ class NearestNeighbours(Baseline):
         neighbours: how many; all images, where there are fewer.
 
     Raises:
-        InputError: there are no images, or less than one neighbour is asked for.
+        InputError: there are no images, they are no pixels, or less than one neighbour is asked for.
     """
 
     name = "knn"
 
     def __init__(self, images: Float[Tensor, "images size size"], neighbours: int = 5) -> None:
-        if neighbours < 1:
-            raise InputError(f"{neighbours} neighbours fill no hole: choose 1 or more")
-        self.images, self.neighbours = _some(images).flatten(1), min(neighbours, len(images))
-        self.parameter_count = images.numel()
+        neighbours = whole(neighbours, "number of neighbours", 1)
+        images = training_images(images)
+        self.images, self.neighbours = images.flatten(1), min(neighbours, len(images))
+        self.size, self.parameter_count = images.shape[-1], images.numel()
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -235,9 +271,10 @@ class NearestNeighbours(Baseline):
 
     def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """Look at every training image, through the same hole."""
+        visible = self.visible(visible, masks)
         candidates = max(1, AT_ONCE // self.images.shape[1])
         rows = max(1, AT_ONCE // max(min(candidates, len(self.images)), self.neighbours))
-        parts = (whole.flatten(1).split(rows) for whole in (visible, masks.hidden))
+        parts = (part.flatten(1).split(rows) for part in (visible, masks.hidden))
         filled = []
         for pixels, hidden in zip(*parts, strict=True):
             nearest = self._nearest(pixels, ~hidden, candidates).to(self.images.device)
@@ -245,6 +282,7 @@ class NearestNeighbours(Baseline):
             filled.append(torch.where(hidden, means.to(pixels), pixels))
         return torch.cat(filled).view_as(visible)
 
+    @without_autocast()
     def _nearest(
         self, pixels: Float[Tensor, "batch pixels"], seen: Bool[Tensor, "batch pixels"], at_once: int
     ) -> Int[Tensor, "batch neighbours"]:
@@ -264,7 +302,17 @@ class NearestNeighbours(Baseline):
         return indices
 
 
-def _some(images: Float[Tensor, "images size size"]) -> Float[Tensor, "images size size"]:
-    if not len(images):
-        raise InputError("there are no training images: a baseline needs one at least")
+def training_images(images: Float[Tensor, "images size size"]) -> Float[Tensor, "images size size"]:
+    """Images that a baseline can be made of, without their graph of gradients.
+
+    Raises:
+        InputError: there are none, they are not square of a size that masks have, or no pixels or far too dark.
+    """
+    check_tensor(images, what="training images")
+    height, width = images.shape[1:]
+    if height != width:
+        raise InputError(f"training images have {height} x {width} pixels: give square ones")
+    check_size(width)
+    images = images.detach() if images.dtype in PRECISIONS else images.detach().float()
+    check_pixels(images, at_least=brightest_of(width), what="training images")
     return images

@@ -7,19 +7,24 @@ to the idea.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
+from qmae.base import Model
+from qmae.checks import check_batch, check_visible, has_values
 from qmae.errors import InputError
 from qmae.masking import Masks, PatchMask, hide
-from qmae.models import embed_references
+from qmae.models import embed_originals
 from qmae.settings import Design
 from qmae.simulation import embed
+from qmae.simulation.precision import as_precise_as, check_parameters, exact, normal
+from qmae.values import MAX_PARAMETERS, check_keys, choice, settle, shown, whole
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,10 @@ class FreeConfig:
         patch: the masks it is made for, one patch on a grid.
         design: how encoder, bottleneck and decoder are tied; `DESIGNS` says what each means.
         kraus: Kraus operators of the design `channel`.
+
+    Raises:
+        InputError: a setting of a wrong type, an unknown design, masks that it is not for, or more than
+            `MAX_PARAMETERS` parameters.
     """
 
     patch: PatchMask = field(default_factory=PatchMask)
@@ -37,15 +46,49 @@ class FreeConfig:
     kraus: int = 2
 
     def __post_init__(self) -> None:
-        if self.design not in get_args(Design):
-            raise InputError(f"no design {self.design!r}: choose one of {', '.join(get_args(Design))}")
+        choice(self.design, "design", Design)
+        if not isinstance(self.patch, PatchMask):
+            raise InputError(f"patch {shown(self.patch)} is no PatchMask: give one")
         if self.patch.patches > 1 or self.patch.placement != "grid":
             raise InputError("a free matrix needs one patch on a grid, where its positions are few")
+        settle(self, kraus=whole(self.kraus, "number of Kraus operators", 1, self.patch.image_size**4))
+        count = sum(map(math.prod, self.parameter_shapes.values()))
+        if count > MAX_PARAMETERS:
+            raise InputError(f"{count} parameters are more than {MAX_PARAMETERS}, 1 GiB: take smaller images")
+
+    @property
+    def heralded(self) -> bool:
+        """Whether runs are discarded."""
+        return "heralded" in self.design
+
+    @property
+    def matrix_shape(self) -> tuple[int, int, int]:
+        """Shape of the free matrices."""
+        dim, positions = self.patch.image_size**2, self.patch.positions
+        count = {"free": 2, "unitary-per-position": positions, "heralded-per-position": positions}.get(self.design, 1)
+        side = self.kraus * dim if self.design == "channel" else dim
+        return count, side, side
+
+    @property
+    def token_shape(self) -> tuple[int, int, int]:
+        """Shape of the tokens: one, or one for every position."""
+        return 1 if self.design == "tied" else self.patch.positions, *self.patch.shape
+
+    @property
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every parameter by its name, as it stands in a file of weights; computed without making any."""
+        matrices = "matrices" if self.heralded else "parametrizations.matrices.original"
+        return {"tokens": self.token_shape, matrices: self.matrix_shape}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> FreeConfig:
-        """Rebuild a config from `dataclasses.asdict`, as it stands in `config.json`."""
-        return cls(**{**values, "patch": PatchMask(**values["patch"])})
+        """Rebuild a config from `dataclasses.asdict`, as it stands in `config.json`.
+
+        Raises:
+            InputError: a setting is missing, unknown, of a wrong type or out of bounds.
+        """
+        values = check_keys(values, cls, "the design's config")
+        return cls(**{**values, "patch": PatchMask.from_dict(values["patch"])})
 
 
 DESIGNS: dict[str, str] = {
@@ -68,11 +111,12 @@ class Cayley(nn.Module):
 
     def forward(self, free: Float[Tensor, "matrices dim dim"]) -> Float[Tensor, "matrices dim dim"]:
         """Make free matrices orthogonal, those near zero near the identity."""
-        eye, lower = torch.eye(free.shape[-1]).to(free), free.tril(-1)
-        return 2 * torch.linalg.inv(eye + (lower - lower.mT) / 2) - eye
+        lower = exact(free).tril(-1)
+        eye = torch.eye(free.shape[-1], dtype=lower.dtype, device=free.device)
+        return (2 * torch.linalg.inv(eye + (lower - lower.mT) / 2) - eye).to(free)
 
 
-class FreeModel(nn.Module):
+class FreeModel(Model, nn.Module):
     """Kraus operators K on whole images: F = sum_k (ref . K_k x)^2, for a heralded map divided by its squared norm.
 
     All matrices are real, as the images are.
@@ -84,22 +128,13 @@ class FreeModel(nn.Module):
 
     def __init__(self, config: FreeConfig, *, generator: torch.Generator) -> None:
         super().__init__()
+        if not isinstance(config, FreeConfig):
+            raise InputError(f"config {shown(config)} is no FreeConfig: give one")
         self.config = config
-        dim, positions = config.patch.image_size**2, len(config.patch.corners)
-        tokens = 1 if config.design == "tied" else positions
-        self.tokens = nn.Parameter(torch.zeros(tokens, *config.patch.shape))
-        count, side = {
-            "tied": (1, dim),
-            "tied-tokens": (1, dim),
-            "free": (2, dim),
-            "channel": (1, config.kraus * dim),
-            "unitary-per-position": (positions, dim),
-            "heralded": (1, dim),
-            "heralded-per-position": (positions, dim),
-        }[config.design]
-        noise = 0.01 * torch.randn(count, side, side, generator=generator)
+        self.tokens = nn.Parameter(torch.zeros(config.token_shape))
+        noise = 0.01 * normal(*config.matrix_shape, generator=generator)
         if self.heralded:
-            self.matrices = nn.Parameter(torch.eye(dim) + noise)
+            self.matrices = nn.Parameter(torch.eye(noise.shape[-1]) + noise)
         else:
             self.matrices = nn.Parameter(noise)
             register_parametrization(self, "matrices", Cayley())
@@ -112,71 +147,87 @@ class FreeModel(nn.Module):
     @property
     def heralded(self) -> bool:
         """Whether shots are discarded."""
-        return "heralded" in self.config.design
+        return self.config.heralded
 
     def maps(self) -> Float[Tensor, "maps kraus dim dim"]:
         """The Kraus operators, for all positions at once or for each."""
-        dim = self.config.patch.image_size**2
+        check_parameters(self)
+        dim, matrices = self.config.patch.image_size**2, exact(self.matrices)
         match self.config.design:
             case "tied" | "tied-tokens":
-                kept, lost = self.matrices[0].chunk(2)
+                kept, lost = matrices[0].chunk(2)
                 return torch.stack([kept.T @ kept, kept.T @ lost])[None]
             case "free":
-                encoder, decoder = self.matrices
+                encoder, decoder = matrices
                 kept, lost = encoder.chunk(2)
                 return torch.stack([decoder[:, : dim // 2] @ kept, decoder[:, : dim // 2] @ lost])[None]
             case _:
-                return self.matrices[:, :, :dim].unflatten(1, (-1, dim))
+                return matrices[:, :, :dim].unflatten(1, (-1, dim))
 
     @property
     def parameter_count(self) -> int:
         """Number of trainable numbers, those that orthogonality ties included."""
         return sum(parameter.numel() for parameter in self.parameters())
 
+    def fitted(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        """The images in the precision of the matrices; see `Model.fitted`."""
+        images = check_batch(images, masks, size=self.config.patch.image_size, like=self.tokens)
+        if masks.patch != self.config.patch:
+            raise InputError("tokens and matrices belong to the positions of one patch: measure it under its own masks")
+        return images
+
     def usable(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Bool[Tensor, " batch"]:
         """Which images leave something to embed."""
+        images = self.fitted(images, masks)
+        check_visible(images, masks)
         return self._filled(images, masks).flatten(1).any(1)
-
-    def fidelity(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        """Fidelity with the originals, image by image, given that the shot is kept."""
-        outputs = self._outputs(images, masks)
-        overlaps = torch.linalg.vecdot(outputs, embed_references(images)[:, None]).square().sum(1)
-        return overlaps / self._norms(outputs)
-
-    def probabilities(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
-        """Probability of every pixel's basis state, given that the shot is kept."""
-        outputs = self._outputs(images, masks)
-        return (outputs.square().sum(1) / self._norms(outputs)[:, None]).view_as(images)
-
-    def success_probability(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        """Share of the shots that are kept: the squared norm of the output, the maps scaled to contractions."""
-        if not self.heralded:
-            return torch.ones(len(images), device=images.device)
-        largest = torch.linalg.matrix_norm(self.maps()[:, 0], ord=2)
-        scales = largest[masks.position] if len(largest) > 1 else largest
-        return self._outputs(images, masks).square().sum((1, 2)) / scales**2
 
     def forward(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
         """The loss of every image, 1 - F."""
         return 1 - self.fidelity(images, masks)
 
+    def _fidelity(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
+        outputs, references = self._kept(images, masks), embed_originals(self.fitted(images, masks))
+        overlaps = torch.linalg.vecdot(outputs, references.to(outputs)[:, None])
+        return as_precise_as(overlaps.square().sum(1), self.tokens)
+
+    def _probabilities(
+        self, images: Float[Tensor, "batch size size"], masks: Masks
+    ) -> Float[Tensor, "batch size size"]:
+        outputs = self._kept(images, masks)
+        return as_precise_as(outputs.square().sum(1), self.tokens).view_as(images)
+
+    def _success_probability(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
+        """The squared norm of the output, the maps scaled to contractions."""
+        if not self.heralded:
+            return self.tokens.new_ones(len(images))
+        largest = torch.linalg.matrix_norm(self.maps()[:, 0], ord=2)
+        scales = largest[masks.position] if len(largest) > 1 else largest
+        outputs = self._outputs(images, masks) / scales[:, None, None]
+        return as_precise_as(outputs.square().sum((1, 2)), self.tokens)
+
     def _outputs(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch kraus dim"]:
         """K_k x for every Kraus operator k."""
-        states, maps = embed(self._filled(images, masks).flatten(1)), self.maps()
+        maps = self.maps()
+        states = embed(self._filled(images, masks).flatten(1).to(maps.dtype))
         if len(maps) == 1:
             return torch.einsum("koi,bi->bko", maps[0], states)
+        if not has_values(masks.position):  # mapped by `torch.func.vmap`, so that nothing can be sorted
+            return torch.einsum("bkoi,bi->bko", maps[masks.position], states)
         order = masks.position.argsort()
         sorted_states = states[order].split(masks.position.bincount(minlength=len(maps)).tolist())
         pairs = zip(maps, sorted_states, strict=True)
         outputs = torch.cat([torch.einsum("koi,bi->bko", kraus, part) for kraus, part in pairs])
         return outputs[order.argsort()]
 
-    def _norms(self, outputs: Float[Tensor, "batch kraus dim"]) -> Float[Tensor, " batch"]:
-        """What the outputs are divided by: 1 but for heralded ones."""
-        norms = outputs.square().sum((1, 2))
-        return norms.clamp_min(1e-12) if self.heralded else torch.ones_like(norms)
+    def _kept(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch kraus dim"]:
+        """K_k x, given that the shot is kept: a heralded output has unit norm, however seldom it is kept."""
+        outputs = self._outputs(images, masks)
+        return embed(outputs.flatten(1)).view_as(outputs) if self.heralded else outputs
 
     def _filled(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
-        tiles = self.tokens.flatten(1)[:, masks.patch.token_index(masks.patch.shape)[0]]
+        images = self.fitted(images, masks)
+        index = masks.patch.token_index(masks.patch.shape)[0].to(self.tokens.device)
+        tiles = self.tokens.flatten(1)[:, index]
         chosen = tiles[masks.position] if len(tiles) > 1 else tiles
         return torch.where(masks.hidden, chosen, hide(images, masks))

@@ -19,7 +19,7 @@ from qmae.settings import NoiseKind
 from qmae.shots import Descent, Spread, single_shot_variance
 
 ERRORS = (0.05, 0.02, 0.01, 0.005, 0.001)
-"""Errors of a fidelity whose price in runs is told."""
+"""Errors of a fidelity whose price in shots is told."""
 
 BOOTSTRAP = 1_000
 
@@ -40,8 +40,8 @@ def noise_report(rows: Sequence[NoisyFidelity], floor: float) -> str:
     header = ["Noise", "Preparations", "Rate", "**QMAE** fidelity", "**QAE** fidelity", "Lead"]
     groups: list[tuple[NoiseKind, bool]] = [(setting.kind, setting.noisy_preparation) for setting in settings]
     ends = [[kind, _preparation(kind, noisy), *_ends(rows, kind, noisy)] for kind, noisy in dict.fromkeys(groups)]
-    return f"""Mean ± standard deviation over {images} test images, exact expectation values. Leaving the hole black, \
-which needs no circuit, has {floor:.3f} on these images.
+    return f"""Mean ± standard deviation over {images} test images, exact expectation values. Black fill, which \
+leaves the hole black and needs no circuit, has {floor:.3f} on these images.
 
 {table(header, lines)}
 Where QMAE's advantage is gone, with the interval of 90% of the bootstrap over images:
@@ -66,7 +66,7 @@ def noise_figure(rows: Sequence[NoisyFidelity], floor: float) -> Figure:
             values = values.mean(1)
             axes.semilogx(rates[1:], values[1:], "o--" if noisy else "o-", color=COLORS.get(model), ms=3, label=label)
             axes.axhline(values[0], color=COLORS.get(model), lw=0.7, ls=":")
-        axes.axhline(floor, color="black", lw=1, ls="--", label="nothing (hole left black)")
+        axes.axhline(floor, color="black", lw=1, ls="--", label="black fill")
         axes.set(title=kind, xlabel="error rate", ylim=(0, 1))
         axes.legend(fontsize="x-small", loc="lower left", handlelength=3)
         axes.spines[["top", "right"]].set_visible(False)
@@ -75,7 +75,7 @@ def noise_figure(rows: Sequence[NoisyFidelity], floor: float) -> Figure:
 
 
 def shots_report(spreads: Sequence[Spread], descents: Sequence[Descent]) -> str:
-    """What an error of the fidelity costs in runs, measured and by the formulas, and what a training costs."""
+    """What an error of the fidelity costs in shots, measured and by the formulas, and what a training costs."""
     unit = {
         overlap: (mean(row.deviation**2 * row.shots for row in chosen), mean(_variance(row) for row in chosen))
         for overlap in ("swap", "inverse")
@@ -87,19 +87,19 @@ def shots_report(spreads: Sequence[Spread], descents: Sequence[Descent]) -> str:
     ]
     header = ["Error of F", *(f"`{overlap}`, {kind}" for overlap in unit for kind in ("measured", "formula"))]
     trained = [
-        [f"{d.shots:,}" if d.shots else "exact", f"{d.losses[0]:.3f}", f"{d.losses[-1]:.3f}", f"{d.runs:,}"]
+        [f"{d.shots:,}" if d.shots else "exact", f"{d.losses[0]:.3f}", f"{d.losses[-1]:.3f}", f"{d.shots_in_all:,}"]
         for d in descents
     ]
-    return f"""Runs for a given root mean square error of one fidelity:
+    return f"""Shots for a given root mean square error of one fidelity:
 
 {table(header, lines)}
 Training on measured gradients, QMAE on 2 x 2 pixels, {len(descents[0].losses) - 1} steps:
 
-{table(["Runs a circuit", "Loss before", "Loss after", "Runs in all"], trained)}"""
+{table(["Shots a circuit", "Loss before", "Loss after", "Shots in all"], trained)}"""
 
 
 def shots_figure(spreads: Sequence[Spread], descents: Sequence[Descent], floor: float) -> Figure:
-    """Error of a measured fidelity against the number of runs, and trainings on measured gradients.
+    """Error of a measured fidelity against the number of shots, and trainings on measured gradients.
 
     Args:
         spreads: of the estimates.
@@ -115,12 +115,12 @@ def shots_figure(spreads: Sequence[Spread], descents: Sequence[Descent], floor: 
             means = [mean(getattr(row, value) ** 2 for row in chosen if row.shots == n) ** 0.5 for n in shots]
             label = f"{overlap}: " + ("measured" if line == "o" else "from the formula, as 1/sqrt(N)")
             left.loglog(shots, means, line, color=color, lw=1, label=label)
-    left.set(xlabel="runs per estimate N", ylabel="error of the fidelity, root mean square")
+    left.set(xlabel="shots per estimate N", ylabel="error of the fidelity, root mean square")
     left.legend(fontsize="small")
     for descent in descents:
-        name = f"{descent.shots:,} runs a circuit" if descent.shots else "exact gradients"
+        name = f"{descent.shots:,} shots a circuit" if descent.shots else "exact gradients"
         right.plot(descent.losses, lw=1.5, label=name)
-    right.axhline(floor, color="black", ls="--", lw=1, label="nothing (hole left black)")
+    right.axhline(floor, color="black", ls="--", lw=1, label="black fill")
     right.set(xlabel="step of Adam", ylabel="exact fidelity loss 1 - F", ylim=(0, None))
     right.legend(fontsize="small")
     for axes in (left, right):

@@ -8,96 +8,23 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 from itertools import count, islice
-from typing import Any, get_args
+from typing import Any
 
-import numpy as np
 import pennylane as qp
 from pennylane.measurements import ExpectationMP, ProbabilityMP
 from pennylane.operation import Operation
 from pennylane.wires import Wires, WiresLike
 
-from qmae.ansatz import BLOCKS, Ansatz, check_trash_wires
+from qmae.ansatz import BLOCKS, Ansatz, check_wiring
 from qmae.config import ModelConfig
 from qmae.errors import InputError
+from qmae.preparation import RealAmplitudeEmbedding
 from qmae.settings import Block, Bottleneck, Decoder, Overlap, Reset
+from qmae.values import choice, settle, shown, whole
 
 _GATES = {"RY": qp.RY, "RZ": qp.RZ, "CNOT": qp.CNOT}
 _KINDS: dict[int, Block] = {Ansatz(2, kind=kind).block_angles: kind for kind in BLOCKS}
 """The kind of a block by its number of angles."""
-
-
-class RealAmplitudeEmbedding(qp.StatePrep):
-    r"""Amplitude embedding of real numbers (Eq. 2): one rotation tree of 2^n - 1 RY and 2^n - 2 CNOT, signs included.
-
-    Simulators set the state in one go, as they do for ``qp.StatePrep``. Where gates are needed, on a device, in an
-    adjoint or after other gates, this decomposition is exact to rounding and needs no phases (Möttönen et al.,
-    `quant-ph/0407010 <https://arxiv.org/abs/quant-ph/0407010>`_).
-
-    .. code-block:: none
-
-        0: ──RY─╭●────╭●────┤
-        1: ─────╰RY∘●─├●────┤
-        2: ───────────╰RY∘●─┤
-
-    Args:
-        state (tensor_like): real amplitudes of norm 1, of shape ``(2**n,)``
-        wires (WiresLike): n wires, the most significant first
-
-    Raises:
-        ValueError: if the number or the norm of the amplitudes is wrong, or they are not real; if gates are asked for a
-            batch; or if they are asked for a state to be differentiated in which a pair of neighbours is black. There
-            the rotation's angle has no derivative, and NaN would come out: differentiate by backpropagation or by
-            `token_gradient`.
-    """
-
-    def __init__(self, state: Any, wires: WiresLike, id: str | None = None, **options: Any) -> None:
-        if qp.math.any(qp.math.imag(state) != 0):
-            raise ValueError("RealAmplitudeEmbedding prepares real amplitudes only: use qp.StatePrep for complex ones")
-        super().__init__(state, wires, id=id, **{"validate_norm": True, **options})
-
-    @staticmethod
-    def compute_decomposition(state: Any, wires: WiresLike, **_: Any) -> list[Operation]:
-        """A uniformly controlled RY on every wire, selected by the wires before it.
-
-        Args:
-            state (tensor_like): real amplitudes, of shape ``(2**n,)``
-            wires (WiresLike): the wires
-        """
-        wires, levels = Wires(wires), [qp.math.real(state)]
-        if qp.math.ndim(state) != 1:
-            raise ValueError("RealAmplitudeEmbedding has gates for one state at a time, not for a batch")
-        while len(levels[0]) > 1:
-            even, odd = levels[0][0::2], levels[0][1::2]
-            levels.insert(0, qp.math.sqrt(even**2 + odd**2))
-        if qp.math.requires_grad(state) and qp.math.any(levels[-2] == 0):
-            raise ValueError(
-                "a preparation by rotations has no derivative at black pixels: differentiate by backpropagation on "
-                "default.qubit, or use qmae.shots.token_gradient"
-            )
-        gates = []
-        for depth, amplitudes in enumerate(levels[1:]):
-            angles = 2 * qp.math.arctan2(amplitudes[1::2], amplitudes[0::2])
-            gates += _multiplexed_ry(angles, controls=wires[:depth], target=wires[depth])
-        return gates
-
-
-def _multiplexed_ry(angles: Any, *, controls: Wires, target: Any) -> list[Operation]:
-    """RY by `angles[i]` where the controls are in state |i>: 2^k RY with CNOTs between, in the order of a Gray code.
-
-    A CNOT before and one after turn RY(t) into RY(-t), so each rotation gets the sign of its controls' parity; the
-    angles are those whose signed sums are the ones wanted.
-    """
-    count, bits = 2 ** len(controls), len(controls)
-    code = [index ^ index >> 1 for index in range(count)]
-    signs = np.array([[(-1) ** (index & word).bit_count() for index in range(count)] for word in code])
-    turns = qp.math.dot(qp.math.cast_like(qp.math.asarray(signs, like=qp.math.get_interface(angles)), angles), angles)
-    gates: list[Operation] = []
-    for index in range(count):
-        gates.append(qp.RY(turns[index] / count, wires=target))
-        if bits:
-            changed = code[index] ^ code[(index + 1) % count]
-            gates.append(qp.CNOT(wires=[controls[bits - changed.bit_length()], target]))
-    return gates
 
 
 class TwoQubitBlock(Operation):
@@ -132,6 +59,7 @@ class TwoQubitBlock(Operation):
 
     def __init__(self, weights: Any, wires: WiresLike, id: str | None = None) -> None:
         _kind(weights)
+        _check_dimensions(weights, "weights", "angles")
         super().__init__(weights, wires=wires, id=id)
 
     @staticmethod
@@ -166,8 +94,22 @@ class TwoQubitBlock(Operation):
 def _kind(weights: Any) -> Block:
     angles = (0, *qp.math.shape(weights))[-1]
     if angles not in _KINDS:
-        raise ValueError(f"weights need 15 or 6 angles in the last dimension, not {qp.math.shape(weights)}")
+        raise InputError(f"weights need 15 or 6 angles in the last dimension, not {qp.math.shape(weights)}")
     return _KINDS[angles]
+
+
+def _check_dimensions(values: Any, what: str, *shape: str) -> None:
+    """Refuse an array that has not the dimensions of `shape`, and at the most that of a batch before them."""
+    found = _shape_of(values, what)
+    if len(found) not in (len(shape), len(shape) + 1) or not all(found):
+        wanted = ", ".join(shape)
+        raise InputError(f"{what} of shape {found} are no array ({wanted}), nor one with a batch dimension before it")
+
+
+def _shape_of(values: Any, what: str) -> tuple[int, ...]:
+    if isinstance(values, list | tuple) or not hasattr(values, "shape"):
+        raise InputError(f"{what} are of type {type(values).__name__}: give an array of NumPy, torch or JAX")
+    return tuple(qp.math.shape(values))
 
 
 class AllPairsBlocks(Operation):
@@ -193,12 +135,13 @@ class AllPairsBlocks(Operation):
     grad_method = None
 
     def __init__(self, weights: Any, wires: WiresLike, id: str | None = None) -> None:
-        blocks, pairs = (0, *qp.math.shape(weights))[-2], len(Ansatz(len(Wires(wires))).pairs)
+        blocks, pairs = (0, *qp.math.shape(weights))[-2], Ansatz(len(Wires(wires))).blocks
         if not blocks or blocks % pairs:
-            raise ValueError(
+            raise InputError(
                 f"{len(Wires(wires))} wires have {pairs} pairs; weights for {blocks} blocks are no whole layers"
             )
         _kind(weights)
+        _check_dimensions(weights, "weights", "blocks", "angles")
         super().__init__(weights, wires=wires, id=id)
 
     @staticmethod
@@ -253,9 +196,17 @@ def swap_test(ancilla: Hashable, first: WiresLike, second: WiresLike) -> None:
         ancilla: a wire in |0>.
         first: the wires of rho.
         second: the wires of sigma.
+
+    Raises:
+        InputError: registers of unequal size, of none, or that share wires with each other or the ancilla.
     """
+    registers = Wires(first), Wires(second)
+    if not len(registers[0]) == len(registers[1]) > 0:
+        raise InputError(f"a SWAP test compares registers of equal size, not {shown(first)} and {shown(second)}")
+    if len({ancilla, *registers[0], *registers[1]}) < 1 + 2 * len(registers[0]):
+        raise InputError(f"a SWAP test of {shown(first)} and {shown(second)} by {shown(ancilla)} needs different wires")
     qp.Hadamard(ancilla)
-    for pair in zip(Wires(first), Wires(second), strict=True):
+    for pair in zip(*registers, strict=True):
         qp.CSWAP(wires=[ancilla, *pair])
     qp.Hadamard(ancilla)
 
@@ -269,13 +220,14 @@ class AutoencoderCircuit:
         trash_wires: which of the ansatz's qubits end in the bottleneck.
         overlap: `"swap"` (paper) or `"inverse"`, which needs no ancilla and no qubits for the original.
         reset: `"swap"` (paper) or `"measure"`, which needs no fresh qubits.
-        bottleneck: `"reset"` (paper), `"herald"`, where runs are discarded that do not measure 0, or `"none"`.
+        bottleneck: `"reset"` (paper), `"herald"`, where shots are discarded that do not measure 0, or `"none"`.
         decoder: `"adjoint"` of the encoder (paper), `"free"`, the adjoint of a circuit with angles of its own, or
             `"none"`.
         extra: how many of the ansatz's last qubits hold no pixel and enter in |0>.
 
     Raises:
-        InputError: an unknown kind of anything, or trash wires that do not exist or leave no latent qubit.
+        InputError: an unknown kind of anything, trash wires that do not exist or leave no latent qubit, or kinds that
+            do not go together, as in `ModelConfig`.
 
     Example:
         >>> circuit = AutoencoderCircuit(Ansatz(8))
@@ -292,11 +244,13 @@ class AutoencoderCircuit:
     extra: int = 0
 
     def __post_init__(self) -> None:
-        check_trash_wires(self.trash_wires, self.ansatz.qubits)
-        kinds_of = {"overlap": Overlap, "reset": Reset, "bottleneck": Bottleneck, "decoder": Decoder}
-        for name, kinds in kinds_of.items():
-            if getattr(self, name) not in get_args(kinds):
-                raise InputError(f"no {name} {getattr(self, name)!r}: choose one of {', '.join(get_args(kinds))}")
+        if not isinstance(self.ansatz, Ansatz):
+            raise InputError(f"ansatz {shown(self.ansatz)} is no Ansatz: give one, such as Ansatz(8)")
+        choice(self.overlap, "overlap", Overlap)
+        choice(self.reset, "reset", Reset)
+        extra = whole(self.extra, "number of extra qubits", 0, self.ansatz.qubits - 2)
+        wiring = check_wiring(self.ansatz.qubits - extra, extra, self.trash_wires, self.bottleneck, self.decoder)
+        settle(self, trash_wires=wiring.trash_wires, extra=extra)
 
     @classmethod
     def of(cls, config: ModelConfig, overlap: Overlap = "swap", reset: Reset = "swap") -> AutoencoderCircuit:
@@ -320,6 +274,13 @@ class AutoencoderCircuit:
         return {name: tuple(islice(wires, size)) for name, size in sizes.items()}
 
     @property
+    def angle_shape(self) -> tuple[int, int]:
+        """Shape of the angles of all blocks: those of the encoder, and a free decoder's behind them."""
+        decoder = Ansatz(self.ansatz.qubits - self.extra, self.ansatz.layers, self.ansatz.kind)
+        blocks = self.ansatz.blocks + (decoder.blocks if self.decoder == "free" else 0)
+        return blocks, self.ansatz.block_angles
+
+    @property
     def num_wires(self) -> int:
         """Number of qubits: 2n + trash + 1 for the paper's circuit, at least n."""
         return sum(map(len, self.registers.values()))
@@ -341,12 +302,19 @@ class AutoencoderCircuit:
         """The paper's training circuit (Fig. 4): the autoencoder's output is compared with the original.
 
         Args:
-            angles: [blocks, 15 or 6] in radians, a free decoder's behind the encoder's.
+            angles: [blocks, 15 or 6], `angle_shape`, in radians, a free decoder's behind the encoder's.
             filled: amplitudes [2^n] of the image with the token in the hole, of norm 1.
             original: amplitudes [2^n] of the unmasked image, of norm 1.
 
+        Any of the three may have a batch dimension before it, those that have one of the same size, where nothing is
+        post-selected and where the device prepares the states itself.
+
         Returns:
             The measurement whose expectation value is the fidelity F (Eq. 8).
+
+        Raises:
+            InputError: angles or amplitudes of another shape, that are not finite, or amplitudes that are not real or
+                not of norm 1; or a batch where post-selection takes none.
         """
         self.prepare_and_run(angles, filled, original)
         return self.measure_fidelity()
@@ -354,6 +322,7 @@ class AutoencoderCircuit:
     def prepare_and_run(self, angles: Any, filled: Any, original: Any) -> None:
         """The gates of `fidelity`, without its measurement."""
         wires = self.registers
+        self._check(angles, filled=filled, original=original)
         RealAmplitudeEmbedding(filled, wires=wires["input"])
         if self.overlap == "swap":
             RealAmplitudeEmbedding(original, wires=wires["reference"])
@@ -374,21 +343,32 @@ class AutoencoderCircuit:
         """The autoencoder alone, its output measured: the reconstruction.
 
         Args:
-            angles: [blocks, 15 or 6] in radians, a free decoder's behind the encoder's.
+            angles: [blocks, 15 or 6], `angle_shape`, in radians, a free decoder's behind the encoder's.
             filled: amplitudes [2^n] of the image with the token in the hole, of norm 1.
+
+        Either may have a batch dimension before it, of the same size if both have.
 
         Returns:
             The measurement that gives the probabilities [2^n] of the basis states, diag rho (Eq. 6).
+
+        Raises:
+            InputError: as `fidelity`.
         """
+        self._check(angles, filled=filled)
         RealAmplitudeEmbedding(filled, wires=self.registers["input"])
         self.autoencode(angles)
         return qp.probs(wires=self.registers["input"])
 
     def autoencode(self, angles: Any) -> None:
-        """Encoder, bottleneck and decoder, on an input that is prepared."""
+        """Encoder, bottleneck and decoder, on an input that is prepared.
+
+        Raises:
+            InputError: angles of another shape, or that are not finite.
+        """
+        self._check(angles)
         wires = self.registers
-        inside, blocks = [*wires["input"], *wires["extra"]], len(self.ansatz.pairs)
-        AllPairsBlocks(angles[:blocks], wires=inside)
+        inside, blocks = [*wires["input"], *wires["extra"]], self.ansatz.blocks
+        AllPairsBlocks(angles[..., :blocks, :], wires=inside)
         for wire in self.measured_wires:
             qp.measure(wire, postselect=0) if self.bottleneck == "herald" else qp.measure(wire, reset=True)
         if wires["fresh"]:
@@ -396,5 +376,30 @@ class AutoencoderCircuit:
                 qp.SWAP(wires=[fresh, inside[wire]])
         if self.decoder != "none":
             qp.adjoint(AllPairsBlocks)(
-                angles[:blocks] if self.decoder == "adjoint" else angles[blocks:], wires["input"]
+                angles[..., :blocks, :] if self.decoder == "adjoint" else angles[..., blocks:, :], wires["input"]
             )
+
+    def _check(self, angles: Any, **states: Any) -> None:
+        dim = 2 ** (self.ansatz.qubits - self.extra)
+        wanted = {"angles": (angles, self.angle_shape)} | {name: (state, (dim,)) for name, state in states.items()}
+        batches = set()
+        for name, (values, shape) in wanted.items():
+            found = _shape_of(values, name)
+            if found[len(found) - len(shape) :] != shape or len(found) > len(shape) + 1 or not all(found):
+                sizes = ", ".join(map(str, shape))
+                raise InputError(
+                    f"{name} of shape {list(found)}: this circuit takes [{sizes}], or a batch [N, {sizes}]"
+                )
+            if _any(values != values) or _any(qp.math.abs(values) == np.inf):
+                raise InputError(f"{name} hold NaN or infinity: give finite numbers")
+            batches |= set(found[: -len(shape)])
+        if batches and self.bottleneck == "herald":
+            raise InputError("PennyLane does not post-select in batches: give the angles and amplitudes of one circuit")
+        if len(batches) > 1:
+            raise InputError(f"batches of {' and '.join(map(str, sorted(batches)))} do not go together: give one size")
+        for name, state in states.items():
+            if "complex" in qp.math.get_dtype_name(state) and _any(qp.math.imag(state) != 0):
+                raise InputError(f"{name} holds complex amplitudes: an image has real ones")
+            norm = qp.math.sqrt(qp.math.sum(qp.math.abs(state) ** 2, axis=-1))
+            if _any(qp.math.abs(norm - 1) > 1e-5):
+                raise InputError(f"{name} is not of norm 1: divide it by its Euclidean norm")

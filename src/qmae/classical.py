@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,9 +12,12 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, pixel_shuffle, pixel_unshuffle
 
 from qmae.baselines import Baseline
+from qmae.checks import check_batch
 from qmae.errors import InputError
 from qmae.masking import Masks, PatchMask
 from qmae.settings import Network
+from qmae.simulation.precision import check_parameters, without_autocast
+from qmae.values import MAX_PARAMETERS, check_keys, choice, shown
 
 
 @dataclass(frozen=True)
@@ -32,15 +36,31 @@ class ClassicalConfig:
     network: Network = "unet"
 
     def __post_init__(self) -> None:
-        if self.network not in get_args(Network):
-            raise InputError(f"no network {self.network!r}: choose one of {', '.join(get_args(Network))}")
+        choice(self.network, "network", Network)
+        if not isinstance(self.patch, PatchMask):
+            raise InputError(f"patch {shown(self.patch)} is no PatchMask: give one")
         if self.patch.image_size < 8:
             raise InputError(f"a network needs images of 8 x 8 pixels at least, not {self.patch.image_size}")
+        count = sum(map(math.prod, self.parameter_shapes.values()))
+        if count > MAX_PARAMETERS:
+            raise InputError(f"{count} parameters are more than {MAX_PARAMETERS}, 1 GiB: take smaller images")
+
+    @property
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every parameter by its name, as it stands in a file of weights; none takes up memory."""
+        with torch.device("meta"):
+            network = NETWORKS[self.network](self.patch.image_size)
+        return {f"network.{name}": tuple(value.shape) for name, value in network.state_dict().items()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ClassicalConfig:
-        """Rebuild a config from `dataclasses.asdict`, as it stands in `config.json`."""
-        return cls(**{**values, "patch": PatchMask(**values["patch"])})
+        """Rebuild a config from `dataclasses.asdict`, as it stands in `config.json`.
+
+        Raises:
+            InputError: a setting is missing, unknown, of a wrong type or out of bounds.
+        """
+        values = check_keys(values, cls, "the network's config")
+        return cls(**{**values, "patch": PatchMask.from_dict(values["patch"])})
 
 
 class ClassicalModel(Baseline, nn.Module):
@@ -53,6 +73,8 @@ class ClassicalModel(Baseline, nn.Module):
 
     def __init__(self, config: ClassicalConfig, *, generator: torch.Generator) -> None:
         super().__init__()
+        if not isinstance(config, ClassicalConfig):
+            raise InputError(f"config {shown(config)} is no ClassicalConfig: give one")
         self.config = config
         # torch's layers draw their weights from the global generator.
         with torch.random.fork_rng(devices=[]):
@@ -69,12 +91,19 @@ class ClassicalModel(Baseline, nn.Module):
         """Number of trainable numbers."""
         return sum(parameter.numel() for parameter in self.parameters())
 
+    def fitted(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        """The images in the precision of the weights; see `Model.fitted`."""
+        return check_batch(images, masks, size=self.config.patch.image_size, like=next(self.parameters()))
+
     def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
-        """Run the network."""
-        return self.network(visible, masks.hidden)
+        """Run the network, in the precision of its weights whatever the context."""
+        check_parameters(self)
+        with without_autocast():
+            return self.network(self.visible(visible, masks), masks.hidden)
 
     def usable(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Bool[Tensor, " batch"]:
         """Which images can be trained on: all, since a network makes something of a black image, too."""
+        self.visible(images, masks)
         return torch.ones(len(images), dtype=torch.bool, device=images.device)
 
     def forward(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
@@ -129,7 +158,7 @@ class VisionMaskedAutoencoder(nn.Module):
         self, visible: Float[Tensor, "batch size size"], hidden: Bool[Tensor, "batch size size"]
     ) -> Float[Tensor, "batch size size"]:
         """The image, its hidden pixels as predicted."""
-        unseen = self._patches(hidden.float()).all(2)
+        unseen = self._patches(hidden.to(visible)).all(2)
         tokens = self.embed(self._patches(visible)) + self.places
         seen = self.narrow(self._encode(tokens, unseen))
         tokens = torch.where(unseen[:, :, None], self.token, seen) + self.decoder_places
@@ -176,7 +205,7 @@ class UNet(nn.Module):
         self, visible: Float[Tensor, "batch size size"], hidden: Bool[Tensor, "batch size size"]
     ) -> Float[Tensor, "batch size size"]:
         """The image, its hidden pixels as predicted."""
-        features, skipped = torch.stack([visible, hidden.float()], 1), []
+        features, skipped = torch.stack([visible, hidden.to(visible)], 1), []
         for block in self.down:
             skipped.append(block(features))
             features = nn.functional.max_pool2d(skipped[-1], 2)

@@ -3,34 +3,59 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
+import os
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample
-from torchvision.models import resnet18
+from torchvision.models.resnet import BasicBlock, ResNet
 
+from qmae.checks import check_pixels
 from qmae.errors import InputError
-from qmae.files import write_atomically
+from qmae.files import read_bytes, refused
+from qmae.image_files import CLASSES
 from qmae.metrics import scale_to_maximum
 from qmae.progress import Advance, Progress, silent
+from qmae.weights import load_tensors, save_tensors
 
 PACKAGED = Path(str(resources.files("qmae"))) / "data" / "resnet18-mnist16.safetensors"
 """Weights for MNIST at 16 x 16 that ship with the package, int8 per output channel."""
 
+_PACKAGED_SHA256 = "3a18c9dc49b93b73db5e8fa5ae670ecc7e68c847f382ab7d05b099b4bbea90e7"
+_PACKAGED_SIZE = 16
 
-def build_classifier(classes: int = 10) -> nn.Module:
-    """Build the paper's judge (Section 4.3): torchvision's ResNet18 for one channel, first maxpool removed."""
-    model = resnet18(num_classes=classes)
-    model.conv1 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
-    model.register_module("maxpool", nn.Identity())
-    return model.eval()
+LARGEST_FILE = 2**28
+"""Bytes of a file of weights at the most: a ResNet18 of `CLASSES` outputs in float32 takes 112 MB."""
+
+
+LARGEST_RATE = 1_000
+"""Learning rates above diverge in any case, and overflow in the optimizer."""
+
+
+class Classifier(ResNet):
+    """The paper's judge (Section 4.3): torchvision's ResNet18 for one channel, the first maxpool removed.
+
+    Args:
+        classes: how many labels it tells apart.
+        image_size: pixels a side of the images that it is trained on; None if that is not known.
+    """
+
+    def __init__(self, classes: int, image_size: int | None) -> None:
+        super().__init__(BasicBlock, [2, 2, 2, 2], num_classes=classes)
+        self.conv1 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
+        self.register_module("maxpool", nn.Identity())
+        self.classes, self.image_size = classes, image_size
+
+
+def build_classifier(classes: int = 10, image_size: int | None = None) -> Classifier:
+    """Build an untrained judge, in evaluation mode."""
+    return Classifier(classes, image_size).eval()
 
 
 @torch.no_grad()
@@ -51,11 +76,23 @@ def predict(
 
     Returns:
         The predicted labels [N].
+
+    Raises:
+        InputError: the classifier is trained on images of another size, or its weights give no finite numbers.
     """
+    trained, size = getattr(classifier, "image_size", None), images.shape[-1]
+    if trained not in (None, size):
+        raise InputError(
+            f"the classifier is trained on images of {trained} x {trained} pixels, not {size} x {size}: "
+            f"train one with `qmae train-classifier --size {size}`"
+        )
     device = next(classifier.parameters()).device
     labels = []
     for batch in scale_to_maximum(images).split(batch_size):
-        labels.append(classifier(batch[:, None].to(device)).argmax(1).to(images.device))
+        scores = classifier(batch[:, None].to(device))
+        if not scores.isfinite().all():
+            raise InputError("the classifier gives no finite numbers: its weights are damaged; train it anew")
+        labels.append(scores.argmax(1).to(images.device))
         advance(len(batch))
     return torch.cat(labels)
 
@@ -72,8 +109,8 @@ def train_classifier(
     device: torch.device | str = "cpu",
     progress: Progress = silent,
     on_epoch: Callable[[int, float], None] = lambda epoch, accuracy: None,
-    on_better: Callable[[nn.Module], None] = lambda model: None,
-) -> nn.Module:
+    on_better: Callable[[Classifier], None] = lambda model: None,
+) -> Classifier:
     """Train the judge on original images and keep the epoch that is best on the validation images.
 
     AdamW with a one-cycle learning rate; each image is turned, scaled and shifted a little (`jitter`).
@@ -95,26 +132,34 @@ def train_classifier(
         The classifier in evaluation mode, on the CPU.
 
     Raises:
-        InputError: an image has no label.
+        InputError: an image has no label, or a set holds too few images or labels; or the training diverges.
     """
-    if min(train[1].min(), validation[1].min()) < 0:
-        raise InputError("training a classifier needs a label for every image: add `labels` to the data")
+    if epochs < 1 or not 0 < learning_rate <= LARGEST_RATE:
+        raise InputError(
+            f"{epochs} epochs at the learning rate {learning_rate:g}: give 1 or more, at 0 to {LARGEST_RATE}"
+        )
+    _check_examples(train, validation, batch_size)
     classes = int(max(train[1].max(), validation[1].max())) + 1
     images, labels = scale_to_maximum(train[0])[:, None].to(device), train[1].to(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
-        model = build_classifier(classes).to(device).to(memory_format=torch.channels_last)
+        model = build_classifier(classes, images.shape[-1]).to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
-    steps = math.ceil(len(images) / batch_size)
+    steps = len(_batches(torch.arange(len(images)), batch_size))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=epochs * steps)
     best, best_accuracy = model, -1.0
     with progress("training the classifier", epochs * steps) as advance:
         for epoch in range(1, epochs + 1):
             model.train()
-            for batch in torch.randperm(len(images), generator=generator).split(batch_size):
+            for batch in _batches(torch.randperm(len(images), generator=generator), batch_size):
                 batch = batch.to(device)
                 jittered = jitter(images[batch], generator=generator).contiguous(memory_format=torch.channels_last)
                 loss = cross_entropy(model(jittered), labels[batch], label_smoothing=0.05)
+                if not loss.isfinite():
+                    raise InputError(
+                        f"training the classifier diverged in epoch {epoch}: choose a lower learning rate than "
+                        f"{learning_rate:g}"
+                    )
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -127,6 +172,40 @@ def train_classifier(
                 best, best_accuracy = copy.deepcopy(model), accuracy
                 on_better(best)
     return best.cpu().to(memory_format=torch.contiguous_format)
+
+
+def _check_examples(
+    train: tuple[Float[Tensor, "images height width"], Int[Tensor, " images"]],
+    validation: tuple[Float[Tensor, "held_out height width"], Int[Tensor, " held_out"]],
+    batch_size: int,
+) -> None:
+    counts = f"{len(train[0])} training and {len(validation[0])} validation images"
+    if len(train[0]) < 2 or len(validation[0]) < 1:
+        raise InputError(f"{counts}: training a classifier needs 2 and 1 at least")
+    if batch_size < 2:
+        raise InputError(f"batches of {batch_size} have no variance to normalize by: choose 2 or more images a batch")
+    for images, labels in (train, validation):
+        check_pixels(images)
+        if len(labels) != len(images):
+            raise InputError(f"{len(images)} images and {len(labels)} labels: give one for each")
+    labels = torch.cat([train[1], validation[1]])
+    if labels.min() < 0:
+        raise InputError(
+            f"training a classifier needs a label for every image, {int((labels < 0).sum())} of {counts} have none: "
+            "add `labels` to the data"
+        )
+    if labels.max() >= CLASSES:
+        raise InputError(f"an image has the label {int(labels.max())}: labels must lie below {CLASSES:,}")
+    if len(train[1].unique()) < 2:
+        raise InputError(f"all {len(train[1])} training images have one label: a classifier tells at least two apart")
+
+
+def _batches(order: Int[Tensor, " images"], batch_size: int) -> list[Int[Tensor, " batch"]]:
+    """Split into batches; one image that is left over joins the last: batch normalization needs two."""
+    batches = list(order.split(batch_size))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
 
 
 def jitter(
@@ -145,38 +224,82 @@ def jitter(
     return grid_sample(images, affine_grid(affine, list(images.shape), align_corners=False), align_corners=False)
 
 
-def save_classifier(model: nn.Module, path: Path) -> None:
-    """Save the weights, matrices and kernels quantized to int8 with one scale per output channel (about 11 MB)."""
+def save_classifier(model: nn.Module, path: Path, *, data: str | None = None) -> None:
+    """Save the weights, matrices and kernels quantized to int8 with one scale per output channel (about 11 MB).
+
+    Args:
+        model: from `build_classifier`.
+        path: of the file.
+        data: what it is trained on, to be kept beside the weights.
+
+    Raises:
+        InputError: a weight is not finite, or the file cannot be written.
+    """
     tensors: dict[str, Tensor] = {}
     for name, value in model.state_dict().items():
         value = value.cpu()
         if value.ndim > 1:
             scale = value.flatten(1).abs().amax(1) / 127
             tensors[f"{name}.scale"] = scale
-            value = (value / scale.view(-1, *[1] * (value.ndim - 1))).round().to(torch.int8)
-        tensors[name] = value.contiguous()
-    write_atomically(path, save(tensors))
+            # A channel of zeros has the scale 0, and stays zeros.
+            value = (value / scale.where(scale > 0, 1).view(-1, *[1] * (value.ndim - 1))).round().to(torch.int8)
+        tensors[name] = value
+    save_tensors(path, tensors, {"image_size": getattr(model, "image_size", None), "data": data})
 
 
-def load_classifier(path: Path = PACKAGED) -> nn.Module:
+def load_classifier(path: Path = PACKAGED) -> Classifier:
     """Load a classifier that `save_classifier` wrote; by default the one that ships with the package.
 
+    Returns:
+        The classifier in evaluation mode; its `image_size` is None in files of versions that did not keep it.
+
     Raises:
-        InputError: no such file, or a file that holds something else.
+        InputError: no such file, or a file that is damaged or holds something else.
     """
-    if not path.is_file():
-        raise InputError(f"no classifier {path}: make one with `qmae train-classifier --out {path}`")
+    path = Path(path)
+    with refused("read", path):
+        try:
+            size = os.stat(path).st_size
+        except FileNotFoundError as error:
+            raise InputError(f"no classifier {path}: make one with `qmae train-classifier --out {path}`") from error
+    if size > LARGEST_FILE:
+        raise InputError(f"{path} holds no qmae classifier: {size:,} bytes are more than {LARGEST_FILE:,}")
     try:
-        tensors = load_file(path)
-        state = {
-            name: value.float() * tensors[f"{name}.scale"].view(-1, *[1] * (value.ndim - 1))
-            if value.dtype == torch.int8
-            else value
-            for name, value in tensors.items()
-            if not name.endswith(".scale")
-        }
-        model = build_classifier(len(state["fc.bias"]))
-        model.load_state_dict(state)
-    except (SafetensorError, KeyError, RuntimeError) as error:
-        raise InputError(f"{path} holds no qmae classifier: make one with `qmae train-classifier`") from error
+        tensors, about = load_tensors(path)
+        model = build_classifier(_classes(tensors), _image_size(about))
+        model.load_state_dict(_restored(tensors))
+    except (KeyError, RuntimeError, InputError) as error:
+        raise InputError(f"{path} holds no qmae classifier ({error}): make one with `qmae train-classifier`") from error
+    if path == PACKAGED:
+        if hashlib.sha256(read_bytes(path)).hexdigest() != _PACKAGED_SHA256:
+            raise InputError(f"{path} is damaged: install qmae again, it ships a classifier")
+        model.image_size = _PACKAGED_SIZE
     return model
+
+
+def _classes(tensors: dict[str, Tensor]) -> int:
+    bias = tensors["fc.bias"]
+    if bias.ndim != 1 or not 1 <= len(bias) <= CLASSES:
+        raise InputError(f"its outputs are of shape {list(bias.shape)}")
+    return len(bias)
+
+
+def _image_size(about: dict[str, object]) -> int | None:
+    size = about.get("image_size")
+    if size is None or (type(size) is int and size > 0):
+        return size
+    raise InputError(f"its image size is {size}")
+
+
+def _restored(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Undo the quantization."""
+    kinds = {value.dtype for value in tensors.values()} - {torch.int8, torch.float32, torch.int64}
+    if kinds:
+        raise InputError(f"its weights are {', '.join(map(str, kinds))}")
+    return {
+        name: value.float() * tensors[f"{name}.scale"].view(-1, *[1] * (value.ndim - 1))
+        if value.dtype == torch.int8
+        else value
+        for name, value in tensors.items()
+        if not name.endswith(".scale")
+    }

@@ -224,7 +224,7 @@ def common_data(runs: Sequence[Run]) -> str:
     """
     known = [run for run in runs if run.training is not None] or list(runs)
     for run in known[1:]:
-        if run.data != known[0].data:
+        if run.data != known[0].data and not run.holds_out(known[0].data):
             raise _unlike(run, known[0])
     return known[0].data
 

@@ -45,7 +45,7 @@ def over_parameters(comparison: Comparison) -> Figure:
         else:
             color = "#0b6e99" if rows[0].angles else "#7a7a7a"
             axes.plot([row.parameters for row in rows], [row.fidelity for row in rows], "o", color=color, ms=5)
-            labels.append(Label(label(name), height, rows[0].parameters))
+            labels.append(Label(label(name), height, float(rows[0].parameters)))
     axes.set_xscale("log")
     axes.set(xlabel="parameters", ylabel="fidelity")
     axes.margins(x=0.15, y=0.08)

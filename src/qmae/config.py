@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, get_args
+from typing import Any
 
-from qmae.ansatz import Ansatz, check_trash_wires
+from qmae.ansatz import Ansatz, check_wiring
 from qmae.errors import InputError
 from qmae.masking import PatchMask
 from qmae.settings import Block, Bottleneck, Conditioning, Decoder, InitialAngles, MaskToken
+from qmae.values import MAX_LAYERS, MAX_PARAMETERS, MAX_QUBITS, check_keys, choice, number, settle, shown, whole
 
 _BEYOND: dict[str, Any] = {
     "mask_token": "per_position",
@@ -43,6 +44,9 @@ CHOICES = {
     "initial_angles": InitialAngles,
 }
 
+MAX_SPREAD = 100.0
+"""Of the initial angles, in radians: they are uniform on the circle from a few radians on, and lose digits beyond."""
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -63,8 +67,8 @@ class ModelConfig:
         initial_angles: `"zero"` or `"identity"`.
 
     Raises:
-        InputError: an unknown choice, trash wires that do not exist or leave no latent qubit, or choices that do not
-            go together.
+        InputError: a setting of a wrong type or out of bounds, an unknown choice, trash wires that do not exist or
+            leave no latent qubit, choices that do not go together, or more than `MAX_PARAMETERS` parameters.
     """
 
     patch: PatchMask = field(default_factory=PatchMask)
@@ -80,27 +84,28 @@ class ModelConfig:
     initial_angles: InitialAngles = "zero"
 
     def __post_init__(self) -> None:
+        if not isinstance(self.patch, PatchMask):
+            raise InputError(f"patch {shown(self.patch)} is no PatchMask: give one")
         for name, choices in CHOICES.items():
-            if getattr(self, name) not in get_args(choices):
-                what = name.replace("_", " ")
-                raise InputError(f"no {what} {getattr(self, name)!r}: choose one of {', '.join(get_args(choices))}")
-        wires = set(range(self.qubits + self.ancillas))
-        check_trash_wires(self.trash_wires, len(wires))
-        if self.ancillas < 0 or not wires - set(range(self.qubits)) <= set(self.trash_wires):
-            raise InputError(
-                f"ancillas are trash: add wires {self.qubits} and up, as many as there are, to trash_wires"
-            )
-        if self.bottleneck == "none" and self.trash_wires:
-            raise InputError("without a bottleneck there is no trash: set trash_wires to ()")
-        if self.decoder == "adjoint" and (self.ancillas or self.bottleneck == "none"):
-            raise InputError("an adjoint decoder needs a bottleneck to undo anything, and no ancillas: take another")
-        if self.decoder == "none" and self.latent_qubits < self.qubits:
-            raise InputError("without a decoder the latent qubits are the output: only ancillas can be trash")
+            choice(getattr(self, name), name.replace("_", " "), choices)
+        wiring = check_wiring(self.qubits, self.ancillas, self.trash_wires, self.bottleneck, self.decoder)
+        settle(
+            self,
+            trash_wires=wiring.trash_wires,
+            ancillas=wiring.ancillas,
+            layers=whole(self.layers, "number of layers", 1, MAX_LAYERS),
+            initial_spread=number(self.initial_spread, "initial spread", at_least=0, at_most=MAX_SPREAD),
+        )
         per_position = self.mask_token == "per_position" or self.conditioning != "none"
         if per_position and self.patch.placement != "grid":
             raise InputError("what depends on the mask's place needs placement grid, where places are few")
         if self.conditioning == "separate" and self.patch.patches > 1:
             raise InputError("several patches have too many places for angles of their own: condition by offsets")
+        count = sum(map(math.prod, self.parameter_shapes.values()))
+        if count > MAX_PARAMETERS:
+            raise InputError(
+                f"{count} parameters are more than {MAX_PARAMETERS}, 1 GiB: take fewer layers or positions"
+            )
 
     @property
     def qubits(self) -> int:
@@ -134,10 +139,25 @@ class ModelConfig:
 
     @property
     def angle_shape(self) -> tuple[int, ...]:
-        """Shape of the angles: `Ansatz.angle_shape`, a free decoder's behind the encoder's, and before it the places
-        if each has its own."""
-        places = (len(self.patch.corners),) if self.conditioning == "separate" else ()
-        return *places, sum(part.angle_shape[0] for part in self.parts), *self.ansatz.angle_shape[1:]
+        """Shape of the angles: `circuit_shape`, and before it the places if each has its own."""
+        places = (self.patch.positions,) if self.conditioning == "separate" else ()
+        return *places, *self.circuit_shape
+
+    @property
+    def circuit_shape(self) -> tuple[int, ...]:
+        """Shape of the angles of one circuit: `Ansatz.angle_shape`, a free decoder's behind the encoder's."""
+        return sum(part.angle_shape[0] for part in self.parts), *self.ansatz.angle_shape[1:]
+
+    @property
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every parameter by its name, as it stands in a file of weights; computed without making any."""
+        shapes = {"angles": self.angle_shape}
+        if self.conditioning == "offsets":
+            shapes["offsets"] = (self.patch.positions, *self.angle_shape)
+        if self.mask_token != "none":
+            size = self.patch.image_size
+            shapes["token"] = self.patch.shape if self.mask_token == "shared" else (size, size)
+        return shapes
 
     @classmethod
     def preset(cls, name: str, patch: PatchMask, **settings: Any) -> ModelConfig:
@@ -152,8 +172,10 @@ class ModelConfig:
         Raises:
             InputError: no such preset or setting, or settings that do not go together.
         """
-        if name not in PRESETS:
-            raise InputError(f"no preset {name!r}: choose one of {', '.join(PRESETS)}")
+        if not isinstance(name, str) or name not in PRESETS:
+            raise InputError(f"no preset {shown(name)}: choose one of {', '.join(PRESETS)}")
+        if not isinstance(patch, PatchMask):
+            raise InputError(f"patch {shown(patch)} is no PatchMask: give one")
         unknown = set(settings) - set(cls.__dataclass_fields__)
         if unknown:
             raise InputError(f"a model has no setting {', '.join(sorted(unknown))}")
@@ -161,16 +183,17 @@ class ModelConfig:
         if "trash_wires" not in settings:
             qubits = 2 * round(math.log2(patch.image_size))
             own = (0,) if chosen.get("decoder", cls.decoder) != "none" else ()
-            ancillas = tuple(range(qubits, qubits + chosen.get("ancillas", 0)))
+            count = whole(chosen.get("ancillas", 0), "number of ancillas", 0, MAX_QUBITS)
+            ancillas = tuple(range(qubits, qubits + count))
             chosen["trash_wires"] = () if chosen.get("bottleneck", cls.bottleneck) == "none" else own + ancillas
         return cls(patch=patch, **chosen)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
-        """Rebuild a config from `dataclasses.asdict`, as it stands in `config.json`."""
-        settings = {
-            **values,
-            "patch": PatchMask(**values["patch"]),
-            "trash_wires": tuple(values["trash_wires"]),
-        }
-        return cls(**settings)
+        """Rebuild a config from `dataclasses.asdict`, as it stands in `config.json`.
+
+        Raises:
+            InputError: a setting is missing, unknown, of a wrong type or out of bounds.
+        """
+        values = check_keys(values, cls, "the model's config")
+        return cls(**{**values, "patch": PatchMask.from_dict(values["patch"])})

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import product
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
-import pennylane as qp
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from qmae.checks import check_batch
 from qmae.circuits import AutoencoderCircuit
 from qmae.errors import InputError
 from qmae.masking import Masks
 from qmae.models import MaskedAutoencoder, embed_references
 from qmae.progress import Progress, silent
 from qmae.settings import Overlap, Reset
+from qmae.shot_statistics import expected_variation
 from qmae.simulation import embed
-
-EXACT = "lightning.qubit"
-"""The device that simulations are held against."""
+from qmae.target import EXACT, Target
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class States:
         originals: amplitudes of the unmasked images.
         fidelity: exact fidelities.
         probabilities: exact probabilities of the pixels' basis states in the reconstructions.
-        success: share of the runs that are kept; 1 without post-selection.
+        success: share of the shots that are kept; 1 without post-selection.
     """
 
     angles: Float[np.ndarray, "images blocks angles"]
@@ -48,35 +47,51 @@ class States:
 
     @classmethod
     def of(cls, model: MaskedAutoencoder, images: Float[Tensor, "images size size"], masks: Masks) -> States:
-        """Compute them.
+        """Compute them, on a copy of the model: the caller's stays as it is.
 
         Args:
-            model: any model; it is changed to double precision.
+            model: any model, of any precision and on any device.
             images: the originals.
             masks: one per image.
 
         Raises:
-            InputError: an original is all black or holds NaN, or nothing of one is left to embed; it is named by its
-                index.
+            InputError: images and masks do not fit, or a parameter of the model is not finite; or an original is all
+                black or holds NaN, or nothing of one is left to embed; it is named by its index.
         """
-        model, images = model.double(), images.double()
-        filled = embed(model.fill(images, masks).flatten(1))
-        empty = (filled == 0).all(1).nonzero().flatten().tolist()
-        if empty:
-            raise InputError(f"image {empty[0]} has no lit pixel outside its hole: no state to prepare; leave it out")
-        parts = (
-            torch.stack([model.angles_at(position) for position in masks.position]),
-            filled,
-            embed_references(images),
-            model.fidelity(images, masks),
-            model.probabilities(images, masks).flatten(1),
-            model.success_probability(images, masks),
-        )
-        return cls(*(part.detach().numpy() for part in parts))
+        images = check_batch(images, masks, size=model.config.patch.image_size)
+        model, images, masks = in_double(model), images.detach().double().cpu(), masks.to("cpu")
+        with torch.no_grad(), torch.autocast("cpu", enabled=False):
+            filled = embed(model.fill(images, masks).flatten(1))
+            empty = (filled == 0).all(1).nonzero().flatten().tolist()
+            if empty:
+                raise InputError(
+                    f"image {empty[0]} has no lit pixel outside its hole: no state to prepare; leave it out"
+                )
+            parts = (
+                torch.stack([model.angles_at(position) for position in masks.position]),
+                filled,
+                embed_references(images),
+                model.fidelity(images, masks),
+                model.probabilities(images, masks).flatten(1),
+                model.success_probability(images, masks),
+            )
+        return cls(*(part.numpy() for part in parts))
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, ...]]:
         """Angles, filled and original state, exact fidelity and probabilities of every image."""
         return zip(self.angles, self.filled, self.originals, self.fidelity, self.probabilities, strict=True)
+
+
+def in_double(model: MaskedAutoencoder) -> MaskedAutoencoder:
+    """A copy of a model in double precision, on the CPU.
+
+    Raises:
+        InputError: a parameter is NaN or infinite, so that there is no circuit.
+    """
+    for name, parameter in model.named_parameters():
+        if not parameter.isfinite().all():
+            raise InputError(f"the model's {name} hold NaN or infinity, which no circuit can: train or load it anew")
+    return copy.deepcopy(model).double().cpu()
 
 
 @dataclass(frozen=True)
@@ -100,6 +115,11 @@ class Agreement:
         """What rounding may do at the most."""
         return 1e-6 if self.precision == "complex64" else 1e-10
 
+    @property
+    def agrees(self) -> bool:
+        """Whether the differences are within the tolerance; NaN is not."""
+        return self.fidelity <= self.tolerance and self.probability <= self.tolerance
+
 
 def verify(
     model: MaskedAutoencoder,
@@ -111,7 +131,7 @@ def verify(
     """Compare the fast simulation with the full circuits on `lightning.qubit`, on real images.
 
     Args:
-        model: any model; it is changed to double precision.
+        model: any model; it is not changed.
         images: the originals.
         masks: one per image.
         progress: told of every image.
@@ -126,7 +146,7 @@ def verify(
     resets = get_args(Reset) if model.config.bottleneck == "reset" else ("swap",)
     kinds = list(product(get_args(Overlap), resets))
     # In single precision the device's own sums over the amplitudes would be ten times worse than its amplitudes, and
-    # where measurements select runs it gives none of those.
+    # where measurements select shots it gives none of those.
     single = [] if model.config.bottleneck == "herald" else [("complex64", kinds[0])]
     for precision, kind in [*single, *(("complex128", kind) for kind in kinds)]:
         circuit = AutoencoderCircuit.of(model.config, *kind)
@@ -143,123 +163,6 @@ def verify(
 
 
 @dataclass(frozen=True)
-class Target:
-    """A circuit on a PennyLane device.
-
-    Attributes:
-        circuit: what runs.
-        device: the device's name, as `qp.device` takes it.
-        shots: runs of the circuit per value; None: exact expectation values, of simulators.
-        options: further arguments of the device.
-        opened: the device itself.
-
-    Raises:
-        InputError: there is no such device or option, it has too few wires, or there are no shots.
-    """
-
-    circuit: AutoencoderCircuit
-    device: str = EXACT
-    shots: int | None = None
-    options: dict[str, Any] | None = None
-    opened: Any = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        if self.shots is not None and self.shots < 1:
-            raise InputError(f"{self.shots} shots give no estimate: choose 1 or more")
-        object.__setattr__(self, "opened", self._open())
-
-    @property
-    def branches(self) -> bool:
-        """Whether the device follows both outcomes of measurements before the end: it cannot select those put off."""
-        return self.circuit.bottleneck == "herald" and self.device.startswith("lightning.")
-
-    @property
-    def defers(self) -> bool:
-        """Whether measurements before the end are put off to wires of their own, as PennyLane's simulators need it."""
-        measured = bool(self.circuit.measured_wires) and self.device.startswith(("default.", "lightning."))
-        return measured and not self.branches
-
-    @property
-    def num_wires(self) -> int:
-        """Wires that the device needs."""
-        return self.circuit.num_wires + (len(self.circuit.measured_wires) if self.defers else 0)
-
-    @property
-    def fidelity(self) -> Callable[..., Any]:
-        """`AutoencoderCircuit.fidelity`, run on the device."""
-        return self.node(self.circuit.fidelity)
-
-    @property
-    def probabilities(self) -> Callable[..., Any]:
-        """`AutoencoderCircuit.probabilities`, run on the device."""
-        return self.node(self.circuit.probabilities)
-
-    def swap_test_of_state(self, angles: Any, filled: Any, original: Any) -> float:
-        """The SWAP test's <Z> from the amplitudes that a simulator ends with, summed in double and normalized."""
-
-        def final_state() -> Any:
-            self.circuit.prepare_and_run(angles, filled, original)
-            return qp.state()
-
-        weights = np.abs(np.asarray(self.node(final_state)(), dtype=complex)) ** 2
-        zero, one = weights.reshape(2, -1).sum(1)  # wire 0 is the ancilla
-        return float((zero - one) / (zero + one))
-
-    def node(self, function: Callable[..., Any], **settings: Any) -> qp.QNode:
-        """A `qp.QNode` of a quantum function on this device.
-
-        Args:
-            function: one of the circuit's.
-            **settings: of the QNode, such as `diff_method`.
-        """
-        if self.defers:
-            settings["mcm_method"] = "deferred"
-        elif self.branches:
-            settings["mcm_method"] = "tree-traversal"
-        return qp.set_shots(qp.QNode(function, self.opened, **settings), self.shots)
-
-    def standard_error(self, estimate: float, success: float = 1.0) -> float:
-        """Standard error of a measured fidelity: sqrt((1 - F^2) / N) for `swap`, sqrt(F (1 - F) / N) for `inverse`.
-
-        Args:
-            estimate: of the fidelity F.
-            success: share of the runs that are kept, of which there are N.
-        """
-        scale, share = (2, (1 + estimate) / 2) if self.circuit.overlap == "swap" else (1, estimate)
-        return float(scale * self.share_error(share, success))
-
-    def share_error(self, share: Any, success: float = 1.0) -> Any:
-        """Standard error sqrt(p (1 - p) / N) of the share p of those runs that are kept with some outcome.
-
-        The share is taken as (k + 1) / (N + 2), so that a few runs that all agree do not pass for certainty.
-        """
-        shots = self.shots * success if self.shots else math.inf
-        smoothed = (share + 1 / shots) / (1 + 2 / shots)
-        return np.sqrt(smoothed * (1 - smoothed) / shots)
-
-    def _open(self) -> Any:
-        options = dict(self.options or {})
-        wires = options.pop("wires", self.num_wires)
-        try:
-            device = qp.device(self.device, wires=wires, **options)
-        except qp.exceptions.DeviceError as error:
-            raise InputError(
-                f"no device {self.device!r} ({error}): choose {EXACT}, default.qubit or install its plugin"
-            ) from error
-        except (TypeError, ValueError, ImportError, NotImplementedError) as error:
-            raise InputError(
-                f"{self.device} cannot be opened with these options ({error}): see its documentation"
-            ) from error
-        found = len(device.wires) if device.wires else self.num_wires
-        if found < self.num_wires:
-            raise InputError(
-                f"{self.device} has {found} wires, the circuit needs {self.num_wires}: give it more, or choose "
-                "overlap 'inverse' and reset 'measure', which need the fewest"
-            )
-        return device
-
-
-@dataclass(frozen=True)
 class Estimate:
     """What a device says of one image, beside the exact values.
 
@@ -270,7 +173,8 @@ class Estimate:
         probabilities: estimated probability of every pixel's basis state.
         probability_errors: their standard errors, sqrt(p (1 - p) / N).
         exact_probabilities: of the fast simulation.
-        success: exact share of the runs that are kept.
+        success: exact share of the shots that are kept.
+        expected_variation: how far, in total variation, the probabilities are from the exact ones on average.
     """
 
     fidelity: float
@@ -280,6 +184,12 @@ class Estimate:
     probability_errors: Float[np.ndarray, " dim"]
     exact_probabilities: Float[np.ndarray, " dim"]
     success: float
+    expected_variation: float
+
+    @property
+    def variation(self) -> float:
+        """Total variation of the estimated probabilities from the exact ones: half the sum of their distances."""
+        return float(np.abs(self.probabilities - self.exact_probabilities).sum() / 2)
 
 
 def run_on_device(
@@ -288,7 +198,7 @@ def run_on_device(
     """Estimate fidelity and reconstruction of images on a device.
 
     Args:
-        model: any model; it is changed to double precision.
+        model: any model; it is not changed.
         images: the originals.
         masks: one per image.
         target: circuit, device and shots.
@@ -297,26 +207,23 @@ def run_on_device(
         One estimate per image.
 
     Raises:
-        InputError: an image gives no quantum state, no run is kept, or the device cannot run the circuit.
+        InputError: an image gives no quantum state, no shot is kept, or the device cannot run the circuit.
     """
     states = States.of(model, images, masks)
     for (angles, filled, original, exact, probabilities), success in zip(states, states.success, strict=True):
-        try:
-            fidelity = float(target.fidelity(angles, filled, original))
-            found = np.asarray(target.probabilities(angles, filled), dtype=float)
-            if math.isnan(fidelity) or np.isnan(found).any():
-                raise ZeroDivisionError
-        except ZeroDivisionError as error:
-            raise InputError(f"no run of {target.shots} was kept: choose more shots") from error
-        except (
-            qp.exceptions.DeviceError,
-            qp.exceptions.WireError,
-            NotImplementedError,
-            TypeError,
-            ValueError,
-        ) as error:
-            raise InputError(
-                f"{target.device} cannot run this circuit ({error}): choose another device or other options"
-            ) from error
-        errors = target.standard_error(fidelity, success), target.share_error(found, success)
-        yield Estimate(fidelity, errors[0], float(exact), found, errors[1], probabilities, float(success))
+        fidelity = target.measure(target.circuit.fidelity, angles, filled, original)
+        found = target.measure(target.circuit.probabilities, angles, filled)
+        if not (np.isfinite(fidelity).all() and np.isfinite(found).all()):
+            if target.shots is not None and target.circuit.bottleneck == "herald":
+                raise target.none_kept()
+            raise InputError(f"{target.name} gives values that are not finite: choose another device")
+        yield Estimate(
+            float(fidelity),
+            target.standard_error(float(fidelity), float(success)),
+            float(exact),
+            found,
+            target.share_error(found, float(success)),
+            probabilities,
+            float(success),
+            expected_variation(probabilities, target.shots, float(success)),
+        )

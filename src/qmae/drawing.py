@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pennylane as qp
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from pennylane.drawer import tape_mpl, tape_text
 from pennylane.tape import QuantumScript, make_qscript
@@ -26,10 +27,15 @@ def text(drawing: Drawing, circuit: AutoencoderCircuit) -> str:
 
 
 def figure(drawing: Drawing, circuit: AutoencoderCircuit) -> Figure:
-    """Draw a circuit with matplotlib; the arguments are those of `text`."""
+    """Draw a circuit with matplotlib; the arguments are those of `text`.
+
+    The figure is no window of pyplot's: a notebook's or an application's is left alone.
+    """
     script, wires = _drawn(drawing, circuit)
-    drawn: Any = tape_mpl(script, wire_order=wires, style="black_white")
-    return drawn[0]
+    drawn = Figure()
+    FigureCanvasAgg(drawn)  # by which PennyLane measures its labels
+    tape_mpl(script, wire_order=wires, style="black_white", fig=drawn)
+    return drawn
 
 
 def _drawn(drawing: Drawing, circuit: AutoencoderCircuit) -> tuple[QuantumScript, list[Any]]:

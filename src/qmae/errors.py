@@ -1,4 +1,4 @@
-"""The one exception that means: the caller can mend this."""
+"""The exceptions that mean: the caller can mend this."""
 
 
 class InputError(ValueError):
@@ -11,3 +11,7 @@ class InputError(ValueError):
     def __init__(self, message: str) -> None:
         # Messages of other libraries, quoted in ours, may run over several lines.
         super().__init__(" ".join(message.split()))
+
+
+class DivergenceError(InputError):
+    """A training in which a loss, a gradient or a parameter is no longer finite."""

@@ -81,18 +81,18 @@ def complete(
         InputError: an original is all black or holds NaN, or what was made of it is not finite; it is named by its
             index.
     """
-    embed_references(images)
+    embed_references(subject.fitted(images, masks))
     if isinstance(subject, nn.Module):
         subject.to(device)
     quantum = subject if isinstance(subject, MaskedAutoencoder) else None
     fidelities, probabilities, successes, populations = [], [], [], []
     for part, hidden in in_batches(images, masks):
         batch = part.to(device), hidden.to(device)
-        fidelities.append(subject.fidelity(*batch))
-        probabilities.append(subject.probabilities(*batch))
-        successes.append(subject.success_probability(*batch))
+        fidelities.append(subject._fidelity(*batch))
+        probabilities.append(subject._probabilities(*batch))
+        successes.append(subject._success_probability(*batch))
         if quantum:
-            populations.append(quantum.encode(*batch).trash_population)
+            populations.append(quantum._encode(*batch).trash_population)
     fidelity, pixels = torch.cat(fidelities).cpu(), torch.cat(probabilities).cpu()
     if not (good := fidelity.isfinite() & pixels.flatten(1).isfinite().all(1)).all():
         raise InputError(
@@ -170,6 +170,7 @@ class TestSet:
         limit: int | None = None,
         split: Split = "test",
         classifier: nn.Module | None = None,
+        skip_black: bool = False,
         **settings: Any,
     ) -> TestSet:
         """Load the test images of a data set, or another part of it, or only the first `limit` of them, if so many.
@@ -181,7 +182,7 @@ class TestSet:
         """
         if limit is not None and limit < 1:
             raise InputError(f"{limit} images measure nothing: choose 1 or more")
-        images, labels = (part[:limit] for part in load_images(data, split=split, size=size))
+        images, labels = (part[:limit] for part in load_images(data, split=split, size=size, skip_black=skip_black))
         if classifier is None and (data, size) == ("mnist", 16):
             classifier = load_classifier()
         return cls(images, labels, classifier, **{"source": data, **settings})

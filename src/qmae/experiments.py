@@ -205,8 +205,11 @@ def reproduce(
 
 
 def yardsticks(data: str, size: int) -> list[Yardstick]:
-    """The rows that no table may lack, from the ceiling to the floor."""
-    images = load_images(data, split="train", size=size)[0]
+    """The rows that no table may lack, from the ceiling to the floor.
+
+    Black images of the data, which no run is trained on, are left out.
+    """
+    images = load_images(data, split="train", size=size, skip_black=True)[0]
     return [Original(), NearestNeighbours(images), Ridge(images), TokenPatch(images), MeanPatch(images), Nothing()]
 
 
@@ -271,7 +274,15 @@ def measure_run(
     return rows
 
 
-def searches(folder: Path, config: FreeConfig, seeds: Sequence[int], *, epochs: int, data: str = "mnist") -> list[Run]:
+def searches(
+    folder: Path,
+    config: FreeConfig,
+    seeds: Sequence[int],
+    *,
+    epochs: int,
+    data: str = "mnist",
+    skip_black: bool = False,
+) -> list[Run]:
     """Searches of the free matrices of a design, one for each seed: the best on validation images is what was found.
 
     Args:
@@ -280,6 +291,7 @@ def searches(folder: Path, config: FreeConfig, seeds: Sequence[int], *, epochs: 
         seeds: of the restarts.
         epochs: passes over the training images per search.
         data: what it is searched on.
+        skip_black: leave out images that are all black.
     """
     rate = 0.003 if config.design.startswith("heralded") else 0.01
     return [
@@ -288,6 +300,7 @@ def searches(folder: Path, config: FreeConfig, seeds: Sequence[int], *, epochs: 
             config,
             TrainingConfig(epochs, batch_size=512, learning_rate=rate, seed=seed),
             data,
+            skip_black=skip_black,
         )
         for seed in seeds
     ]

@@ -13,6 +13,7 @@ from pennylane.transforms import decompose
 
 from qmae.circuits import AutoencoderCircuit
 from qmae.errors import InputError
+from qmae.installation import install_hint
 from qmae.settings import ExportFormat
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def to_qiskit(circuit: AutoencoderCircuit, angles: Any, filled: Any, original: A
     Returns:
         A circuit whose qubits are numbered as `circuit.registers`. Its classical bits are, for `swap`, the ancilla's:
         F = P(0) - P(1); for `inverse`, all qubits of the input: F = P(0...0). Behind them come those that herald, in
-        a register `herald`: only runs count in which all of them are 0.
+        a register `herald`: only shots count in which all of them are 0.
 
     Raises:
         InputError: Qiskit is not installed.
@@ -101,7 +102,7 @@ def import_qiskit() -> Any:
     try:
         import qiskit
     except ImportError as error:
-        raise InputError("this needs Qiskit: pip install 'qmae[qiskit]'") from error
+        raise InputError(f"this needs Qiskit: {install_hint('qiskit')}") from error
     return qiskit
 
 

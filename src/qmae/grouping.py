@@ -81,8 +81,8 @@ def settings_of(run: Run) -> dict[str, Any]:
     if run.training is None:
         return {**settings, "folder": str(run.folder)}
     training = {name: value for name, value in asdict(run.training).items() if name != "seed"}
-    done = epochs_done(run)
-    unfinished = {} if done == run.training.epochs else {ALWAYS_SAID: f"{done} of {run.training.epochs} epochs"}
+    done = run.epochs_done
+    unfinished = {} if done in (None, run.training.epochs) else {ALWAYS_SAID: f"{done} of {run.training.epochs} epochs"}
     return {**settings, **training, **unfinished}
 
 
@@ -90,12 +90,6 @@ def settings_of_model(subject: Subject) -> dict[str, Any]:
     """All that fixes what a model or a yardstick is but its parameters."""
     config = getattr(subject, "config", None)
     return flat(asdict(config)) if config else dict(getattr(subject, "settings", {}))
-
-
-def epochs_done(run: Run) -> int:
-    """Epochs that a run was trained, by its history; all of them where nobody kept it."""
-    assert run.training is not None
-    return run.training.epochs if run.seconds is None else int(run.history().column("epoch")[-1])
 
 
 def check_distinct(runs: Sequence[Run]) -> None:

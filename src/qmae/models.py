@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Inexact, Int
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from qmae.ansatz import SU4_IDENTITY
+from qmae.base import Model
+from qmae.checks import brightest_of, check_batch, check_lit, check_pixels, check_tensor, check_visible, has_values
 from qmae.config import PRESETS, ModelConfig
 from qmae.errors import InputError
-from qmae.files import write_atomically
+from qmae.files import make_folder, read_json, refused, to_json, write_atomically
 from qmae.masking import Masks, PatchMask, hide
-from qmae.settings import Readout
-from qmae.simulation import Autoencoder, build_encoder, deal_out, embed, probabilities_of, read_out
+from qmae.settings import SEEDS
+from qmae.simulation import Autoencoder, build_encoder, deal_out, embed, probabilities_of
+from qmae.simulation.precision import as_precise_as, check_parameters, exact, normal
+from qmae.values import shown, whole
+from qmae.weights import Shapes, load_tensors, to_bytes
 
 Module = TypeVar("Module", bound=nn.Module)
+
+
+class _Config(Protocol):
+    """The config of any model."""
+
+    @property
+    def parameter_shapes(self) -> Shapes:
+        """The shape of every parameter by its name, as it stands in a file of weights."""
+        ...
+
+
+Config = TypeVar("Config", bound=_Config)
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 """The files of a saved model."""
@@ -50,15 +66,17 @@ class Encoded:
     @property
     def trash(self) -> Inexact[Tensor, "batch trash trash"]:
         """Density matrix of the trash qubits, the latent ones traced out."""
-        return torch.einsum("bkl,bml->bkm", self.state, self.state.conj())
+        state = exact(self.state)
+        return torch.einsum("bkl,bml->bkm", state, state.conj()).to(self.state)
 
     @property
     def latent(self) -> Inexact[Tensor, "batch latent latent"]:
         """Density matrix of the latent qubits, the trash traced out: what the decoder gets beside fresh |0>s."""
-        return torch.einsum("bkl,bkm->blm", self.state, self.state.conj())
+        state = exact(self.state)
+        return torch.einsum("bkl,bkm->blm", state, state.conj()).to(self.state)
 
 
-class MaskedAutoencoder(nn.Module):
+class MaskedAutoencoder(Model, nn.Module):
     """A quantum autoencoder that sees an image with a hole and returns the whole image.
 
     masked image -> token into the hole -> amplitude embedding -> encoder -> bottleneck -> decoder
@@ -79,19 +97,18 @@ class MaskedAutoencoder(nn.Module):
 
     def __init__(self, config: ModelConfig, *, generator: torch.Generator) -> None:
         super().__init__()
+        if not isinstance(config, ModelConfig):
+            raise InputError(
+                f"config {shown(config)} is no ModelConfig: give one, or use MaskedAutoencoder.from_preset"
+            )
         self.config = config
         # At zero angles real blocks are the identity anyway.
         identity = config.initial_angles == "identity" and config.block == "su4"
         centre = torch.tensor(SU4_IDENTITY) if identity else 0
-        self.angles = nn.Parameter(
-            centre + config.initial_spread * torch.randn(config.angle_shape, generator=generator)
-        )
-        offsets = (
-            torch.zeros(len(config.patch.corners), *config.angle_shape) if config.conditioning == "offsets" else None
-        )
-        self.offsets = None if offsets is None else nn.Parameter(offsets)
-        shape = {"none": None, "shared": config.patch.shape, "per_position": [config.patch.image_size] * 2}
-        self.token = None if config.mask_token == "none" else nn.Parameter(torch.zeros(shape[config.mask_token]))
+        self.angles = nn.Parameter(centre + config.initial_spread * normal(*config.angle_shape, generator=generator))
+        shapes = config.parameter_shapes
+        self.offsets = nn.Parameter(torch.zeros(shapes["offsets"])) if "offsets" in shapes else None
+        self.token = nn.Parameter(torch.zeros(shapes["token"])) if "token" in shapes else None
 
     @classmethod
     def from_preset(
@@ -106,10 +123,10 @@ class MaskedAutoencoder(nn.Module):
             **settings: other fields of `ModelConfig`, which win over the preset's.
 
         Raises:
-            InputError: no such preset or setting.
+            InputError: no such preset or setting, or a seed that is none.
         """
-        config = ModelConfig.preset(name, patch or PatchMask(), **settings)
-        return cls(config, generator=torch.Generator().manual_seed(seed))
+        config = ModelConfig.preset(name, PatchMask() if patch is None else patch, **settings)
+        return cls(config, generator=torch.Generator().manual_seed(whole(seed, "seed", *SEEDS)))
 
     @property
     def name(self) -> str:
@@ -136,11 +153,20 @@ class MaskedAutoencoder(nn.Module):
         """Number of trainable numbers, angles and token pixels (Eq. 7)."""
         return sum(parameter.numel() for parameter in self.parameters())
 
+    def fitted(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        """The images in the precision of the angles; see `Model.fitted`."""
+        return check_batch(images, masks, size=self.config.patch.image_size, like=self.angles)
+
     def fill(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """Replace the hidden pixels by the token, or by 0 without one (Section 3.3).
 
         In a hole of another shape than the token's, the token is repeated or cut as `PatchMask.token_index` says.
+
+        Raises:
+            InputError: images or masks that do not fit, or visible values that are no pixels.
         """
+        images = self.fitted(images, masks)
+        check_visible(images, masks)
         if self.token is None:
             return hide(images, masks)
         if self.config.mask_token == "per_position":
@@ -156,65 +182,46 @@ class MaskedAutoencoder(nn.Module):
         return self.fill(images, masks).flatten(1).any(1)
 
     def encode(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Encoded:
-        """Run the encoder on the masked images (Eq. 4)."""
-        return Encoded(self._for_each(masks, lambda circuit, states: circuit.encoder.encode(states), images))
-
-    def fidelity(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        """Fidelity <ref| rho |ref> of the decoder's output with the unmasked image (Eq. 8), differentiable.
-
-        Args:
-            images: the original images, in [0, 1]; what `masks` hide never reaches the encoder.
-            masks: one per image.
-
-        Returns:
-            F in [0, 1], with a heralded bottleneck that of the runs that are kept. It is 0 where nothing is left to
-            embed: no lit pixel visible and no token.
+        """Run the encoder on the masked images (Eq. 4).
 
         Raises:
-            InputError: an original is all black or holds NaN, so that there is no state to compare with; or the angles
-                depend on the mask's place, and the masks are of another kind.
+            InputError: as `probabilities`.
         """
-        references = embed_references(images)
-        return self._for_each(masks, lambda circuit, *states: circuit.fidelity(*states), images, references)
-
-    def success_probability(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        """Share of the runs that are kept: 1 but with a heralded bottleneck, differentiable."""
-        if self.config.bottleneck != "herald":
-            return images.new_ones(len(images))
-        return self._for_each(masks, lambda circuit, states: circuit.success_probability(states), images)
-
-    def probabilities(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
-        """Probability of every pixel's basis state in the decoder's output, diag rho (Eq. 6).
-
-        Each image sums to 1, or to 0 where nothing was left to embed.
-        """
-        return self._for_each(masks, lambda circuit, states: circuit.readout(states), images).view_as(images)
-
-    def reconstruct(
-        self, images: Float[Tensor, "batch size size"], masks: Masks, *, readout: Readout = "amplitude"
-    ) -> Float[Tensor, "batch size size"]:
-        """Reconstruct whole images from masked ones.
-
-        Args:
-            images: masked or original images, in [0, 1]; what `masks` hide is not used.
-            masks: one per image.
-            readout: `"amplitude"` (sqrt of the probabilities) or `"probability"`.
-
-        Returns:
-            Non-negative pixel values of images of unit norm (`amplitude`) or unit sum (`probability`).
-        """
-        return read_out(self.probabilities(images, masks), readout)
+        return self._encode(self._visible(images, masks), masks)
 
     def forward(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
         """The loss of every image, 1 - F (Eq. 9)."""
         return 1 - self.fidelity(images, masks)
 
+    def _encode(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Encoded:
+        return Encoded(self._for_each(masks, lambda circuit, states: circuit.encoder.encode(states), images))
+
+    def _fidelity(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
+        references = embed_originals(self.fitted(images, masks))
+        return self._for_each(masks, lambda circuit, *states: circuit.fidelity(*states), images, references)
+
+    def _success_probability(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
+        if self.config.bottleneck != "herald":
+            return self.angles.new_ones(len(images))
+        return self._for_each(masks, lambda circuit, states: circuit.success_probability(states), images)
+
+    def _probabilities(
+        self, images: Float[Tensor, "batch size size"], masks: Masks
+    ) -> Float[Tensor, "batch size size"]:
+        return self._for_each(masks, lambda circuit, states: circuit.readout(states), images).view_as(images)
+
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write `config.json` and `model.safetensors` into a folder."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / CONFIG, json.dumps({"model": asdict(self.config)}, indent=2) + "\n")
-        write_atomically(folder / WEIGHTS, save(self.state_dict()))
+        """Write `config.json` and `model.safetensors` into a folder, which is made if it is not there.
+
+        Raises:
+            InputError: a parameter is not finite, or the folder cannot be written.
+        """
+        folder, content = Path(folder), to_json({"model": asdict(self.config)})
+        weights = to_bytes(self.state_dict(), {"model": json.loads(content)["model"]})
+        with refused("write to", folder):
+            make_folder(folder)
+        write_atomically(folder / WEIGHTS, weights)
+        write_atomically(folder / CONFIG, content)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> MaskedAutoencoder:
@@ -226,25 +233,48 @@ class MaskedAutoencoder(nn.Module):
         Raises:
             InputError: no such folder, or it holds no model.
         """
-        return load_pretrained(folder, lambda config: cls(ModelConfig.from_dict(config), generator=torch.Generator()))
+        return load_pretrained(folder, ModelConfig.from_dict, lambda config: cls(config, generator=torch.Generator()))
 
     def angles_at(self, position: Int[Tensor, "*patches"]) -> Float[Tensor, "blocks angles"]:
-        """The angles of all blocks for one place of the hidden patch, or for the places of several."""
-        angles = self.angles[position] if self.config.conditioning == "separate" else self.angles
-        if self.offsets is not None:
-            angles = angles + self.offsets[position].view(-1, *self.angles.shape).sum(0)
-        return self.blocks_of(angles)
+        """The angles of all blocks for one place of the hidden patch, or for the places of several.
+
+        Raises:
+            InputError: the angles depend on the place, and there is no such place.
+        """
+        if self.config.conditioning != "none":
+            place = position if isinstance(position, Tensor) else torch.as_tensor(whole(position, "mask position"))
+            position = Masks(self.config.patch, place[None]).position[0]
+            places = position.reshape(-1)
+            # Not `[position]`, which asks for the value of a single one and so cannot be mapped by `torch.func.vmap`.
+            if self.offsets is None:
+                return self.blocks_of(self.angles.index_select(0, places)[0])
+            return self.blocks_of(self.angles + self.offsets.index_select(0, places).sum(0))
+        return self.blocks_of(self.angles)
 
     def blocks_of(self, angles: Float[Tensor, "*circuits_and_angles"]) -> Float[Tensor, "*circuits blocks angles"]:
-        """The angles of all blocks, the decoder's behind the encoder's, from those of whole circuits."""
+        """The angles of all blocks, the decoder's behind the encoder's, from those of whole circuits.
+
+        Raises:
+            InputError: they are of another shape.
+        """
+        shape = self.config.circuit_shape
+        if not isinstance(angles, Tensor) or angles.shape[-len(shape) :] != shape:
+            raise InputError(f"angles of a circuit have the shape {list(shape)} here: give a tensor of it")
         parts = self.config.parts
         split = angles.split([part.angle_shape[0] for part in parts], -len(parts[0].angle_shape))
         return torch.cat([deal_out(*part) for part in zip(split, parts, strict=True)], -2)
 
     def autoencoder(self, angles: Float[Tensor, "blocks angles"], *, states: int) -> Autoencoder:
-        """Build the simulation of the circuit with these angles of blocks that is fastest for so many states."""
+        """Build the simulation of the circuit with these angles of blocks that is fastest for so many states.
+
+        Raises:
+            InputError: angles of another shape.
+        """
         config, ansatz = self.config, self.config.ansatz
-        own, free = angles.split([len(ansatz.pairs), len(angles) - len(ansatz.pairs)])
+        shape = sum(part.blocks for part in config.parts), ansatz.block_angles
+        if not isinstance(angles, Tensor) or angles.shape != shape:
+            raise InputError(f"angles of the blocks have the shape {list(shape)} here: give a tensor of it")
+        own, free = angles.split([ansatz.blocks, shape[0] - ansatz.blocks])
         encoder = build_encoder(own, ansatz, config.trash_wires, states=states, ancillas=config.ancillas)
         if config.decoder == "free":
             decoder = build_encoder(free, config.decoder_ansatz, config.reset_wires, states=states)
@@ -259,24 +289,34 @@ class MaskedAutoencoder(nn.Module):
         images: Float[Tensor, "batch size size"],
         *more: Float[Tensor, "batch dim"],
     ) -> Inexact[Tensor, "batch *out"]:
-        """Call a function with the circuit of every mask and the states of the images that have this mask."""
-        batch = embed(self.fill(images, masks).flatten(1)), *more
+        """Call a function with the circuit of every mask and the states of the images that have this mask.
+
+        In the precision of the parameters or, under autocast, in double; the result is in that of the parameters.
+        """
+        check_parameters(self)
+        filled = self.fill(images, masks).to(exact(self.angles).dtype)
+        batch = embed(filled.flatten(1)), *(part.to(filled.dtype) for part in more)
         if self.config.conditioning == "none":
-            return function(self.autoencoder(self.blocks_of(self.angles), states=len(images)), *batch)
+            result = function(self.autoencoder(self.blocks_of(self.angles), states=len(images)), *batch)
+            return as_precise_as(result, self.angles)
         if masks.patch != self.config.patch:
             raise InputError("the angles depend on the place of the mask: measure it under masks of its own kind")
-        kinds, kind = masks.position.unique(dim=0, return_inverse=True)
-        groups = [(kind == index).nonzero()[:, 0] for index in range(len(kinds))]
+        if has_values(masks.position):
+            kinds, kind = masks.position.unique(dim=0, return_inverse=True)
+            groups = [(kind == index).nonzero()[:, 0] for index in range(len(kinds))]
+        else:
+            # Mapped by `torch.func.vmap`: which images have one mask is not known, so each gets a circuit of its own.
+            kinds, groups = masks.position, [*torch.arange(len(images), device=images.device).split(1)]
         parts = [
             function(self.autoencoder(self.angles_at(position), states=len(rows)), *(part[rows] for part in batch))
             for position, rows in zip(kinds, groups, strict=True)
         ]
-        return torch.cat(parts)[torch.cat(groups).argsort()]
+        return as_precise_as(torch.cat(parts)[torch.cat(groups).argsort()], self.angles)
 
 
 def locate(folder: str | Path) -> Path:
     """Where a model lies: a folder as it is, or, if there is none, that of the model of this name in the package."""
-    if str(folder) in SHIPPED and not Path(folder).is_dir():
+    if str(folder) in SHIPPED and not os.path.isdir(folder):
         return packaged(str(folder))
     return Path(folder)
 
@@ -286,23 +326,34 @@ def packaged(name: str) -> Path:
     return Path(str(resources.files("qmae"))) / "data" / "models" / name
 
 
-def load_pretrained(folder: str | Path, build: Callable[[dict[str, Any]], Module]) -> Module:
-    """Load a model from its folder.
+def load_pretrained(
+    folder: str | Path, parse: Callable[[dict[str, Any]], Config], build: Callable[[Config], Module]
+) -> Module:
+    """Load a model from its folder, in the precision of its weights.
 
     Args:
         folder: of `save_pretrained` or of a training run, or a name in `SHIPPED`.
-        build: makes the model, its parameters not yet those, of the `"model"` part of `config.json`.
+        parse: makes a config of the `"model"` part of `config.json`.
+        build: makes the model of a config, its parameters not yet those of the folder.
 
     Raises:
-        InputError: no such folder, or it holds no such model.
+        InputError: no such folder, or it holds no such model, or one whose weights are damaged.
     """
     folder = locate(folder)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(f"no run folder {folder}: make one with `qmae train --out {folder}`")
     try:
-        model = build(json.loads((folder / CONFIG).read_text())["model"])
-        model.load_state_dict(load_file(folder / WEIGHTS))
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        values = read_json(folder / CONFIG)["model"]
+        config = parse(values)
+        tensors, about = load_tensors(folder / WEIGHTS, config.parameter_shapes)
+        if about.get("model", values) != values:
+            raise InputError(f"{CONFIG} is not of the model whose weights lie beside it")
+        precisions = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
+        if precisions not in ({torch.float32}, {torch.float64}):
+            raise InputError("its weights are neither all float32 nor all float64")
+        model = build(config).to(dtype=precisions.pop())
+        model.load_state_dict(tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError, OverflowError, AttributeError) as error:
         raise InputError(f"{folder} holds no model that can be read ({error}): give the folder of a run") from error
     return model
 
@@ -314,7 +365,12 @@ BATCH_PIXELS = 2**19
 def in_batches(
     images: Float[Tensor, "images size size"], masks: Masks
 ) -> Iterator[tuple[Float[Tensor, "batch size size"], Masks]]:
-    """Split images and their masks into parts of at most `BATCH_PIXELS`, of one image at the least."""
+    """Split images and their masks into parts of at most `BATCH_PIXELS`, of one image at the least.
+
+    Raises:
+        InputError: images and masks that do not fit each other.
+    """
+    images = check_batch(images, masks)
     count = max(1, BATCH_PIXELS // images[0].numel())
     for start in range(0, len(images), count):
         part = slice(start, start + count)
@@ -325,12 +381,19 @@ def embed_references(images: Float[Tensor, "batch size size"]) -> Float[Tensor, 
     """Amplitude embedding of the originals that reconstructions are compared with.
 
     Raises:
-        InputError: an image is all black, or holds NaN or infinity; it is named by its index.
+        InputError: no batch of images, values that are no pixels or far too dark, or an image that is all black; it is
+            named by its index.
     """
-    norms = torch.linalg.vector_norm(images.flatten(1), dim=1)
-    usable = norms.isfinite() & (norms > 0)
-    if not usable.all():
-        index = int((~usable).nonzero()[0])
-        why = "is all black" if images[index].isfinite().all() else "holds NaN or infinity"
-        raise InputError(f"image {index} {why}: it has no direction to embed as a quantum state; leave it out")
-    return images.flatten(1) / norms[:, None]
+    check_tensor(images)
+    check_pixels(images, at_least=brightest_of(images.shape[-1]))
+    return embed_originals(images)
+
+
+def embed_originals(images: Float[Tensor, "batch size size"]) -> Float[Tensor, "batch dim"]:
+    """As `embed_references`, of a part of images that were checked as a whole, all of which may be dark.
+
+    Raises:
+        InputError: an image is all black; it is named by its index.
+    """
+    check_lit(images)
+    return embed(images.flatten(1))

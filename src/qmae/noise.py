@@ -59,7 +59,7 @@ class NoisyFidelity:
     """The fidelity of one image under noise.
 
     Attributes:
-        model: its name.
+        model: its name, numbered if several models have the same: see `study`.
         setting: the noise.
         image: which of the images.
         exact: the fidelity without noise.
@@ -77,12 +77,32 @@ def rows_from_json(text: str) -> list[NoisyFidelity]:
     """Read rows that were written as a list of `dataclasses.asdict`.
 
     Raises:
-        InputError: it is none.
+        InputError: it is none, or holds what no study gives.
     """
     try:
-        return [NoisyFidelity(**{**row, "setting": Setting(**row["setting"])}) for row in json.loads(text)]
-    except (ValueError, TypeError, KeyError) as error:
+        rows = [NoisyFidelity(**{**row, "setting": Setting(**row["setting"])}) for row in json.loads(text)]
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise InputError(f"these are no rows of a noise study ({error}): choose another folder") from error
+    for row in rows:
+        if not _is_sound(row):
+            raise InputError(f"these are no rows of a noise study ({row}): choose another folder")
+    return rows
+
+
+def _is_sound(row: NoisyFidelity) -> bool:
+    """Whether a row that was read holds what a study gives."""
+    setting = row.setting
+    return (
+        isinstance(row.model, str)
+        and type(row.image) is int
+        and row.image >= 0
+        and setting.kind in get_args(NoiseKind)
+        and isinstance(setting.noisy_preparation, bool)
+        and all(type(value) in (int, float) for value in (setting.rate, row.exact, row.fidelity))
+        and 0 <= setting.rate <= 1
+        and math.isfinite(row.exact)
+        and math.isfinite(row.fidelity)
+    )
 
 
 GATE_RATES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3)
@@ -111,7 +131,8 @@ def study(
     """Fidelity of models under noise, on the same images, by `default.mixed`.
 
     Args:
-        models: without heralding, which `default.mixed` does not know; they are changed to double precision.
+        models: without heralding, which `default.mixed` does not know; they are not changed. Rows name them by their
+            presets; the second of the same is called `qmae (2)`, and so on.
         images: the originals.
         masks: one per image.
         settings: the noise.
@@ -123,24 +144,34 @@ def study(
             another model, other images or masks. Or a model heralds.
     """
     if any(model.config.bottleneck == "herald" for model in models):
-        raise InputError("density matrices with post-selection are not supported: choose a model that keeps every run")
+        raise InputError("density matrices with post-selection are not supported: choose a model that keeps every shot")
     known = {(row.model, row.setting, row.image): row.exact for row in done}
-    states = {model.name: States.of(model, images, masks) for model in models}
+    names = _names(models)
+    states = {name: States.of(model, images, masks) for name, model in zip(names, models, strict=True)}
     for (name, _, image), exact in known.items():
-        if name in states and image < len(images) and abs(states[name].fidelity[image] - exact) > 1e-9:
+        if name in states and image < len(images) and not abs(states[name].fidelity[image] - exact) <= 1e-9:
             raise InputError(f"what is done of {name} is of another training, seed or data set: choose another --out")
-    for model in models:
+    for name, model in zip(names, models, strict=True):
         circuit = AutoencoderCircuit.of(model.config, "inverse", "measure")
-        device, found = qp.device("default.mixed", wires=circuit.num_wires), states[model.name]
+        device, found = qp.device("default.mixed", wires=circuit.num_wires), states[name]
         for setting in settings:
             noise = noise_model(setting.kind, setting.rate)
-            with progress(f"{model.name}, {setting.kind} {setting.rate:g}", len(images)) as advance:
+            with progress(f"{name}, {setting.kind} {setting.rate:g}", len(images)) as advance:
                 for image, (angles, filled, original, exact, _) in enumerate(found):
-                    if (model.name, setting, image) not in known:
+                    if (name, setting, image) not in known:
                         script = noisy_script(circuit, angles, filled, original, noise, setting)
                         (value,) = qp.execute([_in_torch(script)], device, diff_method=None)
-                        yield NoisyFidelity(model.name, setting, image, float(exact), float(value))
+                        yield NoisyFidelity(name, setting, image, float(exact), float(value))
                     advance(1)
+
+
+def _names(models: Sequence[MaskedAutoencoder]) -> list[str]:
+    """The models' names, numbered where several have the same: their rows must not be mixed."""
+    names: list[str] = []
+    for model in models:
+        earlier = sum(other.name == model.name for other in models[: len(names)])
+        names.append(f"{model.name} ({earlier + 1})" if earlier else model.name)
+    return names
 
 
 def noise_model(kind: NoiseKind, rate: float) -> qp.NoiseModel:
@@ -218,12 +249,17 @@ def crossing(rates: Float[np.ndarray, " rates"], values: Float[np.ndarray, " rat
         rates: ascending.
         values: of the curve.
         level: to be reached.
+
+    Raises:
+        InputError: there is no curve, or NaN in it: what is not known has no place where it falls.
     """
+    if not len(values) or np.isnan(rates).any() or np.isnan(values).any() or math.isnan(level):
+        raise InputError("a curve that holds NaN, or no value, has no crossing: measure it anew")
     below = np.flatnonzero(values <= level)
     if not len(below):
         return math.inf
-    last = below[0]
-    if not last:
+    first = below[0]
+    if not first:
         return float(rates[0])
-    share = (values[last - 1] - level) / (values[last - 1] - values[last])
-    return float(rates[last - 1] + share * (rates[last] - rates[last - 1]))
+    share = (values[first - 1] - level) / (values[first - 1] - values[first])
+    return float(rates[first - 1] + share * (rates[first] - rates[first - 1]))

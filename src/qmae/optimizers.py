@@ -8,16 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from qmae.ceiling import FreeModel
-from qmae.classical import ClassicalModel
 from qmae.errors import InputError
 from qmae.masking import Masks
 from qmae.models import MaskedAutoencoder
+from qmae.objective import Trainable, check_finite, heralded, objective
 from qmae.settings import TrainingConfig
+from qmae.simulation.precision import without_autocast
 from qmae.sweeping import Sweeps
-
-Trainable = MaskedAutoencoder | ClassicalModel | FreeModel
-"""What can be trained: a quantum model, a classical network, or a design with free matrices."""
 
 
 class Adam:
@@ -41,13 +38,21 @@ class Adam:
         """Of the next step."""
         return float(self.schedule.get_last_lr()[0])
 
+    @without_autocast()
     def step(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        """One step; returns the losses 1 - F before it."""
-        losses = objective = self.model(images, masks)
-        if self.success_weight:
-            objective = losses + self.success_weight * (1 - self.model.success_probability(images, masks))
+        """One step.
+
+        Returns:
+            The losses 1 - F before it.
+
+        Raises:
+            DivergenceError: the loss or its gradient is not finite.
+        """
+        losses, minimized = objective(self.model, images, masks, self.success_weight)
+        check_finite("the loss", [minimized])
         self.adam.zero_grad()
-        objective.mean().backward()
+        minimized.mean().backward()
+        check_finite("the gradient", [p.grad for p in self.model.parameters() if p.grad is not None])
         self.adam.step()
         return losses.detach()
 
@@ -65,14 +70,30 @@ class Adam:
         self.schedule.load_state_dict(state["schedule"])
 
 
+def check_method(model: Trainable, config: TrainingConfig) -> None:
+    """Refuse a training that a model is not made for.
+
+    Raises:
+        InputError: sweeps for a model that has no blocks for them, a success weight for a model that discards no run,
+            or parameters of which none, or not the angles that sweeps set, are trainable.
+    """
+    if config.success_weight and not heralded(model):
+        raise InputError(f"a success weight is for heralded models, and {model.name} discards no run: leave it out")
+    if config.method == "sweeps":
+        if not isinstance(model, MaskedAutoencoder):
+            raise InputError(f"{model.name} has no circuit: train it by adam")
+        Sweeps.check(model)
+    elif not any(parameter.requires_grad for parameter in model.parameters()):
+        raise InputError("all parameters are frozen, so nothing can be trained: call model.requires_grad_(True)")
+
+
 def build_optimizer(model: Trainable, config: TrainingConfig, *, total_steps: int) -> Adam | Sweeps:
     """Build what the config asks for.
 
     Raises:
-        InputError: sweeps for a model that has no blocks for them.
+        InputError: as `check_method`.
     """
-    if config.method == "adam":
-        return Adam(model, config, total_steps=total_steps)
-    if not isinstance(model, MaskedAutoencoder):
-        raise InputError(f"{model.name} has no circuit: train it by adam")
-    return Sweeps(model, learning_rate=config.learning_rate, success_weight=config.success_weight)
+    check_method(model, config)
+    if isinstance(model, MaskedAutoencoder) and config.method == "sweeps":
+        return Sweeps(model, learning_rate=config.learning_rate, success_weight=config.success_weight)
+    return Adam(model, config, total_steps=total_steps)

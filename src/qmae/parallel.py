@@ -29,6 +29,8 @@ def train_all(
     Raises:
         InputError: a folder holds a run with other settings, or cannot be written; or the data cannot be used.
     """
+    for run in runs:
+        run.check_settings()
     unfinished = [run for run in runs if not run.finished]
     if jobs == 1:
         for run in unfinished:

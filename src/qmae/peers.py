@@ -23,6 +23,7 @@ from torch import Tensor
 
 from qmae.ansatz import Ansatz
 from qmae.errors import InputError
+from qmae.installation import install_hint
 from qmae.masking import Masks
 from qmae.models import MaskedAutoencoder, embed_references
 from qmae.simulation import Autoencoder, DenseEncoder, embed
@@ -289,7 +290,7 @@ BACKPROP_MEMORY = 12 * 2**30
 """Free memory in bytes without which the last of them is left out."""
 
 PACKAGES = ("tensorcircuit", "jax", "deepquantum", "pyqtorch")
-"""What they need beside PennyLane: the extra `qmae[peers]`."""
+"""What they need beside PennyLane: the extra `peers`."""
 
 
 def check_installed() -> None:
@@ -300,4 +301,4 @@ def check_installed() -> None:
     """
     missing = [package for package in PACKAGES if find_spec(package) is None]
     if missing:
-        raise InputError(f"{', '.join(missing)} not installed: get the other simulators by `pip install 'qmae[peers]'`")
+        raise InputError(f"{', '.join(missing)} not installed: get the other simulators by {install_hint('peers')}")

@@ -2,50 +2,72 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+import base64
+import hashlib
+import os
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Bool, UInt64
 
 from qmae.ceiling import FreeConfig, FreeModel
 from qmae.classical import ClassicalConfig, ClassicalModel
 from qmae.config import PRESETS, ModelConfig
 from qmae.errors import InputError
-from qmae.files import new_folder, write_atomically
-from qmae.images import load_images
+from qmae.files import check_free, read_bytes, read_json, read_text, resolve, to_json, write_atomically
+from qmae.images import Fingerprint, fingerprint, keys_of, load_images
+from qmae.locks import locked
 from qmae.masking import PatchMask
 from qmae.models import CONFIG, SHIPPED, WEIGHTS, MaskedAutoencoder, load_pretrained, locate, packaged
-from qmae.optimizers import Trainable
+from qmae.objective import Trainable
+from qmae.optimizers import check_method
 from qmae.progress import Progress, silent
-from qmae.settings import Preset, TrainingConfig
+from qmae.settings import Preset, Split, TrainingConfig
 from qmae.training import CHECKPOINT, HISTORY, History, train
+from qmae.weights import load_tensors
 
 Config = ModelConfig | ClassicalConfig | FreeConfig
 """What a run trains: a quantum model, a classical network, or a design with free matrices."""
+
+FORMAT = 2
+"""Of `config.json`. Older files do not say theirs, and say batches of 60,000 for all images of a sweep."""
 
 
 @dataclass(frozen=True)
 class Run:
     """One training run and its folder.
 
-    The folder holds `config.json`, `model.safetensors`, `history.csv` and, until training is finished,
-    `checkpoint.pt`.
+    The folder holds `config.json`, `model.safetensors`, `history.csv` and, until training is finished, `checkpoint.pt`.
+    While it is trained a lock keeps other processes out. Of own data `config.json` keeps the fingerprint, and the keys
+    (`images.image_keys`) of training and validation images.
 
     Attributes:
         folder: where the run lies.
         model: the model's config.
-        training: the settings of the training; their seed is that of the initial angles, too. None in a folder of
-            `save_pretrained`, which does not say how the model was trained, nor on what.
-        data: what it is trained on, as `load_images` takes it.
+        training: the settings of the training; their seed is that of the initial angles, too. None for a model that
+            `save_pretrained` wrote, which says nothing of its training.
+        data: what it is trained on, as `load_images` takes it; a path is made absolute. MNIST where it is not known.
+        fingerprint: of the data when it was trained, which tells later whether they changed; None for MNIST, in folders
+            of versions that kept none, and before the training.
+        skip_black: leave out images of the data that are all black instead of refusing them.
+
+    Raises:
+        InputError: the data's path is none.
     """
 
     folder: Path
     model: Config
     training: TrainingConfig | None
     data: str = "mnist"
+    fingerprint: Fingerprint | None = None
+    skip_black: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", Path(self.folder))
+        object.__setattr__(self, "data", self.data if self.data == "mnist" else str(resolve(self.data)))
 
     @classmethod
     def open(cls, folder: Path) -> Run:
@@ -59,72 +81,214 @@ class Run:
         """
         folder = locate(folder)
         try:
-            content = json.loads((folder / CONFIG).read_text())
+            content = read_json(folder / CONFIG)
+            training, known = content.get("training"), content.get("fingerprint")
+            data = content.get("data", "mnist") if training is None else content["data"]
+            if not all(isinstance(part, dict | None) for part in (content["model"], training, known)):
+                raise ValueError(f"{CONFIG} has another form than settings have")
+            if not isinstance(data, str):
+                raise ValueError(f"its data, {str(data)[:50]}, is no path")
             return cls(
                 folder,
                 _config(content["model"]),
-                TrainingConfig(**content["training"]) if "training" in content else None,
-                content.get("data", "mnist"),
+                None if training is None else _training(training, older="format" not in content),
+                data,
+                None if known is None else Fingerprint(**known),
+                content.get("skip_black", False) is True,
             )
         except TypeError as error:
             raise InputError(f"{folder} is of another version of qmae ({error}): train it anew by this one") from error
-        except (OSError, KeyError, ValueError) as error:
+        except KeyError as error:
+            raise InputError(
+                f"{folder} holds no training run ({CONFIG} lacks {error}): give the folder of `qmae train`"
+            ) from error
+        except (ValueError, OverflowError, AttributeError) as error:
             raise InputError(f"{folder} holds no training run ({error}): give the folder of `qmae train`") from error
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs are trained."""
-        return (self.folder / WEIGHTS).exists() and not (self.folder / CHECKPOINT).exists()
+        """Whether all epochs are trained: the history holds all their steps, and the weights are those after them."""
+        try:
+            history = self.history()
+            self._check_sum(WEIGHTS)
+            about = load_tensors(self.folder / WEIGHTS, self.model.parameter_shapes)[1]
+        except InputError:
+            return False
+        if self.training is None or history.epochs != self.training.epochs:
+            return False
+        steps = about.get("steps")  # older versions did not say; what they left has no checkpoint
+        at_end = not (self.folder / CHECKPOINT).exists() if steps is None else steps == len(history.rows)
+        return at_end and len(history.rows) == history.epochs * history.steps_per_epoch
+
+    @property
+    def starts_anew(self) -> bool:
+        """Whether `train` begins at the first epoch though some were trained: there is no checkpoint to go on from."""
+        trained = any((self.folder / name).exists() for name in (HISTORY, WEIGHTS))
+        return trained and not (self.folder / CHECKPOINT).exists() and not self.finished
+
+    @property
+    def epochs_done(self) -> int | None:
+        """How many epochs are trained; None for a model without a history."""
+        history = self.history_or_none()
+        return None if history is None else history.epochs
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the training took; None for a model without a history."""
+        history = self.history_or_none()
+        return None if history is None else history.column("seconds")[-1]
 
     def train(self, *, device: torch.device | str = "cpu", progress: Progress = silent) -> Trainable:
         """Train from the start, or go on where an earlier training stopped; a finished run is only loaded.
 
-        If it is interrupted before its first epoch is finished, the folder is removed: it would hold nothing.
+        Without a checkpoint to go on from, training starts anew. If it is interrupted before its first epoch is
+        finished, a folder that held nothing is removed: it would hold nothing.
 
         Args:
             device: where to compute.
             progress: told of every step.
 
         Raises:
-            InputError: the folder holds something else, or cannot be written; or the data cannot be used.
+            InputError: the folder holds something else, is being trained by another process, or cannot be written; or
+                the data cannot be used, or changed since the training began.
         """
         self.check_settings()
-        if self.finished:
+        if self.training is None:
+            raise InputError(f"{self.folder} holds a model without settings of a training: train one by `qmae train`")
+        if self.finished and not (self.folder / CHECKPOINT).exists():
             return self.load()
         size = self.model.patch.image_size
-        images, validation = (load_images(self.data, split=s, size=size)[0] for s in ("train", "validation"))
+        images, validation = (
+            load_images(self.data, split=split, size=size, skip_black=self.skip_black)[0]
+            for split in ("train", "validation")
+        )
         model = _build(self.model, seed=self.training.seed)
-        if not (self.folder / CONFIG).exists():
-            new_folder(self.folder)
-        try:
-            content = {"model": asdict(self.model), "training": asdict(self.training), "data": self.data}
-            write_atomically(self.folder / CONFIG, json.dumps(content, indent=2) + "\n")
-            train(model, images, validation, self.training, folder=self.folder, device=device, progress=progress)
-        except BaseException:
-            self._remove_if_nothing_is_trained()
-            raise
+        check_method(model, self.training)
+        with locked(self.folder):
+            # Another process may have been here meanwhile.
+            self.check_settings()
+            if self.finished and not (self.folder / CHECKPOINT).exists():
+                return self.load()
+            new = not (self.folder / CONFIG).exists()
+            if new:
+                check_free(self.folder)
+            about = self._about()
+            try:
+                self._write_config(about)
+                train(model, images, validation, self.training, folder=self.folder, device=device, progress=progress)
+            except BaseException:
+                if new and not (self.folder / CHECKPOINT).exists():
+                    (self.folder / CONFIG).unlink(missing_ok=True)
+                raise
+            self._write_config({**about, "sha256": {name: self._sum(name) for name in (HISTORY, WEIGHTS)}})
         return model
 
-    def _remove_if_nothing_is_trained(self) -> None:
-        if not any((self.folder / name).exists() for name in (CHECKPOINT, WEIGHTS)):
-            (self.folder / CONFIG).unlink(missing_ok=True)
-            with suppress(OSError):  # somebody else's files lie there, too
-                self.folder.rmdir()
+    def _about(self) -> dict[str, Any]:
+        """What is known before the training: settings, and which images it is made on."""
+        assert self.training is not None
+        about = {"format": FORMAT, "model": asdict(self.model), "training": asdict(self.training), "data": self.data}
+        if known := fingerprint(self.data):
+            given = {"size": self.model.patch.image_size, "skip_black": self.skip_black}
+            keys = np.concatenate([keys_of(self.data, part, **given) for part in ("train", "validation")])
+            about |= {"fingerprint": asdict(known), "skip_black": self.skip_black, "trained_on": _packed(keys)}
+        return about
+
+    def _write_config(self, content: dict[str, Any]) -> None:
+        write_atomically(self.folder / CONFIG, to_json(content))
+
+    def _sum(self, name: str) -> str:
+        return hashlib.sha256(read_bytes(self.folder / name)).hexdigest()
+
+    def _check_sum(self, name: str) -> None:
+        """Refuse a file that is not as it was when training ended.
+
+        Raises:
+            InputError: it is damaged, or another run's.
+        """
+        sums = read_json(self.folder / CONFIG).get("sha256", {})
+        if isinstance(sums, dict) and name in sums and self._sum(name) != sums[name]:
+            raise InputError(f"{name} is damaged, or of another run: its checksum is not the one in {CONFIG}")
 
     def check_settings(self) -> None:
-        """Refuse a folder that holds another run than this one.
+        """Refuse a folder that holds another run than this one, or one whose data changed.
+
+        The same data may lie elsewhere meanwhile.
 
         Raises:
             InputError: its model, training or data differ.
         """
-        if (self.folder / CONFIG).exists() and Run.open(self.folder) != self:
+        if not (self.folder / CONFIG).exists():
+            return
+        known = Run.open(self.folder)
+        same_data = known.data == self.data or (
+            known.fingerprint is not None and known.fingerprint == fingerprint(self.data)
+        )
+        if (known.model, known.training) != (self.model, self.training) or not same_data:
             raise InputError(f"{self.folder} holds a run with other settings: choose another --out")
+        if known.data == self.data:
+            known.check_data()
+
+    def check_data(self) -> None:
+        """Refuse data that are not those of the training any more: what was held out then may not be held out now.
+
+        Raises:
+            InputError: the file is gone or changed, or the run is of a version that kept no fingerprint of it.
+        """
+        if self.data == "mnist":
+            return
+        if self.fingerprint is None:
+            raise InputError(
+                f"{self.folder} does not say which images of {self.data} it was trained on, as older versions of qmae "
+                "did not: train it anew"
+            )
+        if not os.path.exists(self.data):
+            raise InputError(
+                f"{self.folder} was trained on {self.data}, which is gone: put it back; `qmae evaluate` and "
+                "`qmae train --resume` take its new place by --data"
+            )
+        now = fingerprint(self.data)
+        if now != self.fingerprint:
+            assert now is not None
+            raise InputError(
+                f"{self.data} has changed since {self.folder} was trained on it ({self.fingerprint.images} images then,"
+                f" {now.images} now): put the old file back, train anew, or measure what is new by `qmae evaluate "
+                f"{self.folder} --data {self.data}`"
+            )
+
+    def holds_out(self, source: str) -> bool:
+        """Whether the test split of a data set is what this run holds out: it has the content that it is trained on."""
+        if self.data == "mnist" or source == "mnist":
+            return self.data == source
+        return self.fingerprint is not None and self.fingerprint == fingerprint(source)
+
+    def unseen(self, source: str, split: Split = "all") -> Bool[np.ndarray, " images"]:
+        """Which images of another data set, but for black ones, were not trained on, nor chosen by.
+
+        A model that says nothing of its training is taken to have seen none.
+
+        Args:
+            source: as `load_images` takes it.
+            split: of its images.
+
+        Raises:
+            InputError: it is not known any more what was trained on; or the other data cannot be read.
+        """
+        keys = keys_of(source, split, size=self.model.patch.image_size, skip_black=True)
+        return ~np.isin(keys, self._trained_on()) if self.training else np.ones(len(keys), bool)
+
+    def _trained_on(self) -> UInt64[np.ndarray, " keys"]:
+        if self.data == "mnist":
+            return np.concatenate([keys_of(self.data, part) for part in ("train", "validation")])
+        try:
+            return _unpacked(read_json(self.folder / CONFIG)["trained_on"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{self.folder} does not say which images it was trained on: train it anew") from error
 
     def load(self) -> Trainable:
         """Load the model of the last finished epoch.
 
         Raises:
-            InputError: there is none.
+            InputError: there is none, or it is damaged.
         """
         return load_model(self.folder)
 
@@ -133,15 +297,6 @@ class Run:
         """Whether it is a model that the package brings."""
         return self.folder.name in SHIPPED and self.folder == packaged(self.folder.name)
 
-    @property
-    def seconds(self) -> float | None:
-        """Time that it was trained; None of models of the package and of `save_pretrained`, which have no history.
-
-        Raises:
-            InputError: there is no history where there should be one.
-        """
-        return None if self.training is None or self.is_packaged else self.history().column("seconds")[-1]
-
     def history(self) -> History:
         """Read `history.csv`.
 
@@ -149,12 +304,21 @@ class Run:
             InputError: there is none, since no epoch is finished, or it is damaged.
         """
         try:
-            return History.from_csv((self.folder / HISTORY).read_text())
-        except (OSError, ValueError) as error:
+            self._check_sum(HISTORY)
+            return History.from_csv(read_text(self.folder / HISTORY))
+        except ValueError as error:
             raise InputError(
-                f"{self.folder} has no history.csv that can be read, as models of the package have none: train one, "
-                "or an interrupted one by --resume"
+                f"{self.folder} has no history.csv that can be read ({error}); models of the package have none: train "
+                "one, or an interrupted one by --resume"
             ) from error
+
+    def history_or_none(self) -> History | None:
+        """Read `history.csv`; None where there is none, as beside models of the package.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        return self.history() if os.path.lexists(self.folder / HISTORY) else None
 
 
 def preset_config(preset: Preset, patch: PatchMask, **settings: Any) -> ModelConfig | ClassicalConfig:
@@ -182,7 +346,31 @@ def load_model(folder: Path) -> Trainable:
     Raises:
         InputError: no such folder, or it holds no model.
     """
-    return load_pretrained(folder, lambda config: _build(_config(config), seed=0))
+    return load_pretrained(folder, _config, lambda config: _build(config, seed=0))
+
+
+def _packed(keys: UInt64[np.ndarray, " keys"]) -> dict[str, str]:
+    """Keys as JSON holds them."""
+    content = keys.astype("<u8").tobytes()
+    return {"keys": base64.b64encode(content).decode(), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _unpacked(packed: dict[str, str]) -> UInt64[np.ndarray, " keys"]:
+    """What `_packed` packed.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    content = base64.b64decode(packed["keys"], validate=True)
+    if hashlib.sha256(content).hexdigest() != packed["sha256"]:
+        raise ValueError("the checksum of the keys is not theirs")
+    return np.frombuffer(content, "<u8").astype(np.uint64)
+
+
+def _training(values: dict[str, Any], *, older: bool) -> TrainingConfig:
+    training = TrainingConfig(**values)
+    everything = older and training.method == "sweeps" and training.batch_size == 60_000
+    return replace(training, batch_size=None) if everything else training
 
 
 def _config(values: dict[str, Any]) -> Config:

@@ -1,7 +1,8 @@
-"""What a finite number of runs costs: the error of a measured fidelity, and training on measured gradients."""
+"""What a finite number of shots costs: the error of a measured fidelity, and training on measured gradients."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
@@ -13,14 +14,17 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from qmae.checks import check_batch
 from qmae.circuits import AutoencoderCircuit
-from qmae.devices import EXACT, States, Target
+from qmae.devices import States, in_double
 from qmae.errors import InputError
 from qmae.masking import Masks
 from qmae.models import MaskedAutoencoder, embed_references
 from qmae.progress import Progress, silent
 from qmae.settings import Overlap
+from qmae.shot_statistics import effective_shots
 from qmae.simulation import embed
+from qmae.target import EXACT, Target
 
 
 @dataclass(frozen=True)
@@ -29,11 +33,11 @@ class Spread:
 
     Attributes:
         overlap: how output and original were compared.
-        shots: runs per estimate, N.
+        shots: per estimate, N.
         repetitions: number of estimates.
         exact: the fidelity itself.
-        success: share of the runs that are kept.
-        mean: of the estimates.
+        success: share of the shots that are kept.
+        mean: of the estimates, those left out of which no shot was kept.
         deviation: their root mean square distance from the exact value.
     """
 
@@ -47,21 +51,25 @@ class Spread:
 
     @property
     def expected(self) -> float:
-        """What statistics says of the deviation: sqrt((1 - F^2) / pN) for `swap`, sqrt(F (1 - F) / pN) for `inverse`,
-        if the share p of the runs is kept."""
-        return float(np.sqrt(single_shot_variance(self.overlap, self.exact) / (self.success * self.shots)))
+        """What statistics says of the deviation: sqrt((1 - F^2) / K) for `swap`, sqrt(F (1 - F) / K) for `inverse`.
+
+        K is the number of shots; where some are discarded 1 / mean(1 / kept), which is less than their mean number.
+        """
+        kept = effective_shots(self.shots, self.success)
+        return float(np.sqrt(single_shot_variance(self.overlap, self.exact) / kept))
 
 
 def single_shot_variance(overlap: Overlap, fidelity: float) -> float:
-    """Variance of what a single run says of the fidelity: of +1 and -1 for `swap`, of 1 and 0 for `inverse`."""
+    """Variance of what a single shot says of the fidelity: of +1 and -1 for `swap`, of 1 and 0 for `inverse`."""
+    fidelity = min(max(fidelity, 0.0), 1.0)  # rounding may have passed the ends
     return 1 - fidelity**2 if overlap == "swap" else fidelity * (1 - fidelity)
 
 
 SHOTS = (10, 30, 100, 300, 1_000, 3_000, 10_000)
-"""Runs per estimate in the study."""
+"""Shots per estimate in the study."""
 
 REPETITIONS = 2_000
-"""Estimates per setting; fewer of many shots, so that no setting takes more than `LARGEST` runs."""
+"""Estimates per setting; fewer of many shots, so that no setting takes more than `LARGEST` shots."""
 
 LARGEST = 2_000_000
 
@@ -74,12 +82,12 @@ def spreads(
     seed: int,
     progress: Progress = silent,
 ) -> list[Spread]:
-    """Measure how estimates of fidelities scatter, by number of runs and kind of overlap.
+    """Measure how estimates of fidelities scatter, by number of shots and kind of overlap.
 
     On `lightning.qubit`; circuits that herald on `default.qubit`, which simulates them once for all estimates.
 
     Args:
-        model: any model; it is changed to double precision.
+        model: any model; it is not changed.
         images: the originals.
         masks: one per image.
         seed: of the device's sampling; every image and setting gets one of its own.
@@ -103,7 +111,7 @@ def spreads(
 
 
 def measure_spread(target: Target, states: States, *, image: int, repetitions: int) -> Spread:
-    """Estimate one fidelity many times; estimates of which no run is kept do not count.
+    """Estimate one fidelity many times; estimates of which no shot is kept do not count.
 
     Args:
         target: circuit, device and the shots of one estimate.
@@ -112,13 +120,15 @@ def measure_spread(target: Target, states: States, *, image: int, repetitions: i
         repetitions: number of estimates.
 
     Raises:
-        InputError: the target has no number of shots.
+        InputError: the target has no number of shots, its device cannot run the circuit, or no estimate keeps a shot.
     """
     if target.shots is None:
         raise InputError("exact values do not scatter: choose a number of shots")
-    node = qp.set_shots(target.node(target.circuit.fidelity, diff_method=None), [(target.shots, repetitions)])
-    found = np.asarray(node(states.angles[image], states.filled[image], states.originals[image]))
+    arguments = states.angles[image], states.filled[image], states.originals[image]
+    found = target.measure(target.circuit.fidelity, *arguments, repetitions=repetitions)
     found = found[np.isfinite(found)]
+    if not len(found):
+        raise target.none_kept()
     exact, success = float(states.fidelity[image]), float(states.success[image])
     deviation = float(np.sqrt(np.mean((found - exact) ** 2)))
     return Spread(target.circuit.overlap, target.shots, repetitions, exact, success, float(found.mean()), deviation)
@@ -171,35 +181,51 @@ def token_gradient(
 def measure_gradients(
     model: MaskedAutoencoder, images: Float[Tensor, "images size size"], masks: Masks, target: Target
 ) -> None:
-    """Set the gradients of the mean loss 1 - F from runs on a device alone, as on hardware.
+    """Set the gradients of the mean loss 1 - F from shots on a device alone, as on hardware.
 
     Angles by the parameter-shift rule, two circuits for each of an angle's two rotations, in encoder and decoder;
     token pixels by `token_gradient`.
 
     Args:
-        model: in double precision, of the kind that `train_on_device` takes; the gradients of its parameters are set.
+        model: of the kind that `train_on_device` takes; the gradients of its parameters are set, nothing else.
         images: the originals.
         masks: one per image.
         target: circuit, device and shots.
+
+    Raises:
+        InputError: a parameter is not finite, or the context is `torch.inference_mode`, which allows no gradients.
     """
+    if torch.is_inference_mode_enabled():
+        raise InputError("gradients cannot be set in torch.inference_mode: leave it before")
+    copied, images = in_double(model), images.detach().double().cpu()
+    slopes, pixel_slopes = _measured_slopes(copied, images, masks.to("cpu"), target)
+    copied.zero_grad()
+    copied.angles.grad = -slopes / len(images)
+    if copied.token is not None:
+        with torch.enable_grad():
+            copied.fill(images, masks.to("cpu")).backward(-pixel_slopes / len(images))
+    for parameter, measured in zip(model.parameters(), copied.parameters(), strict=True):
+        parameter.grad = None if measured.grad is None else measured.grad.to(parameter)
+
+
+def _measured_slopes(
+    model: MaskedAutoencoder, images: Float[Tensor, "images size size"], masks: Masks, target: Target
+) -> tuple[Float[Tensor, "blocks angles"], Float[Tensor, "images size size"]]:
+    """Derivatives of the sum of the fidelities by the angles, and by the pixels that are put in."""
     # NumPy, since with torch tensors PennyLane takes what lightning.qubit returns for single precision.
     node = target.node(target.circuit.fidelity, diff_method="parameter-shift")
     angles = qp.numpy.array(model.angles.detach().numpy(), requires_grad=True)
-    filled = model.fill(images, masks)
+    filled = model.fill(images, masks).detach()
     slopes, pixel_slopes = torch.zeros_like(model.angles), torch.zeros_like(filled)
     for index, original in enumerate(embed_references(images).numpy()):
 
         def fidelity(pixels: Tensor, original: np.ndarray = original) -> float:
             return float(node(angles, embed(pixels.flatten()).numpy(), original))
 
-        pixels = filled[index].detach()
-        slopes += torch.from_numpy(qp.grad(node, argnums=0)(angles, embed(pixels.flatten()).numpy(), original))
+        slopes += torch.from_numpy(qp.grad(node, argnums=0)(angles, embed(filled[index].flatten()).numpy(), original))
         if model.token is not None:
-            pixel_slopes[index] = token_gradient(fidelity, pixels, masks.hidden[index])
-    model.zero_grad()
-    model.angles.grad = -slopes / len(images)
-    if model.token is not None:
-        filled.backward(-pixel_slopes / len(images))
+            pixel_slopes[index] = token_gradient(fidelity, filled[index], masks.hidden[index])
+    return slopes, pixel_slopes
 
 
 def train_on_device(
@@ -218,7 +244,8 @@ def train_on_device(
 
     Args:
         model: with the paper's blocks, no angles that depend on the mask and no heralding, for which the
-            parameter-shift rule does not hold; it is changed to double precision and trained in place.
+            parameter-shift rule does not hold; its parameters are trained in place, and keep their precision. The
+            training itself is in double precision.
         images: the originals.
         masks: one per image.
         target: circuit, device and shots.
@@ -232,20 +259,29 @@ def train_on_device(
         The exact mean loss over all images before the first step and after every one.
 
     Raises:
-        InputError: another model.
+        InputError: another model, or a number of steps or images or a learning rate that is not positive.
     """
     if model.config.block != "su4" or model.config.conditioning != "none" or model.config.bottleneck == "herald":
         raise InputError("measured gradients need the paper's blocks, one circuit for all masks and no heralding")
-    model, images = model.double(), images.double()
-    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
-    losses = [exact_loss(model, images, masks)]
-    with progress("training on measured gradients", steps) as advance:
-        for _ in range(steps):
-            chosen = torch.randperm(len(images), generator=generator)[:batch_size]
-            measure_gradients(model, images[chosen], masks[chosen], target)
-            optimizer.step()
-            losses.append(exact_loss(model, images, masks))
-            advance(1)
+    if steps < 1 or batch_size < 1 or not 0 < learning_rate < math.inf:
+        raise InputError("steps, batch size and learning rate must be positive and finite")
+    images = check_batch(images, masks, size=model.config.patch.image_size)
+    trained, images, masks = in_double(model), images.detach().double().cpu(), masks.to("cpu")
+    optimizer = torch.optim.Adam(trained.parameters(), lr=learning_rate)
+    losses = [exact_loss(trained, images, masks)]
+    try:
+        with progress("training on measured gradients", steps) as advance:
+            for _ in range(steps):
+                chosen = torch.randperm(len(images), generator=generator)[:batch_size]
+                measure_gradients(trained, images[chosen], masks[chosen], target)
+                optimizer.step()
+                losses.append(exact_loss(trained, images, masks))
+                advance(1)
+    finally:
+        # Also after Ctrl-C: what is trained is the caller's model.
+        with torch.no_grad():
+            for parameter, found in zip(model.parameters(), trained.parameters(), strict=True):
+                parameter.copy_(found)
     return losses
 
 
@@ -260,14 +296,14 @@ class Descent:
     """A training of a small model on measured gradients.
 
     Attributes:
-        shots: runs per circuit; None: exact expectation values.
+        shots: of every circuit; None: exact expectation values.
         losses: exact mean loss 1 - F of all images, before the first step and after every one.
-        runs: of circuits, all in all; 0 for exact values.
+        shots_in_all: of all circuits together; 0 for exact values.
     """
 
     shots: int | None
     losses: list[float]
-    runs: int
+    shots_in_all: int
 
 
 def descents(
@@ -281,12 +317,12 @@ def descents(
     seed: int = 0,
     progress: Progress = silent,
 ) -> list[Descent]:
-    """Train the same small QMAE by the paper's circuit with different numbers of runs.
+    """Train the same small QMAE by the paper's circuit with different numbers of shots.
 
     Args:
         images: the originals; 2 x 2 pixels make a circuit of 2 + 2 qubits, ancilla and fresh trash.
         masks: one per image.
-        shots: runs per circuit.
+        shots: of every circuit; None for exact values.
         steps: of Adam.
         batch_size: images per step.
         learning_rate: of Adam.
@@ -294,14 +330,14 @@ def descents(
         progress: told of every step.
     """
     found = []
-    for runs in shots:
+    for number in shots:
         model = MaskedAutoencoder.from_preset("qmae", patch=masks.patch, seed=seed)
         circuit = AutoencoderCircuit(model.config.ansatz)
         losses = train_on_device(
             model,
             images,
             masks,
-            Target(circuit, EXACT, runs, options={"seed": seed}),
+            Target(circuit, EXACT, number, options={"seed": seed}),
             steps=steps,
             batch_size=batch_size,
             learning_rate=learning_rate,
@@ -310,5 +346,5 @@ def descents(
         )
         # F itself, two shifts of each angle in encoder and decoder; F again and two shifts of each token pixel.
         circuits = 1 + 4 * model.angles.numel() + 1 + 2 * (model.parameter_count - model.angles.numel())
-        found.append(Descent(runs, losses, circuits * steps * batch_size * (runs or 0)))
+        found.append(Descent(number, losses, circuits * steps * min(batch_size, len(images)) * (number or 0)))
     return found

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from qmae.errors import InputError
+from qmae.installation import install_hint
 from qmae.masking import PatchMask
 from qmae.progress import Progress, silent
 from qmae.runs import Run, preset_config
@@ -57,6 +58,7 @@ def tune(
     epochs: int = 2,
     seed: int = 0,
     data: str = "mnist",
+    skip_black: bool = False,
     device: torch.device | str = "cpu",
     progress: Progress = silent,
     on_trial: Callable[[Trial], None] = lambda trial: None,
@@ -74,6 +76,7 @@ def tune(
         epochs: of each.
         seed: of the search and of every training.
         data: what is trained on.
+        skip_black: leave out images that are all black.
         device: where to compute.
         progress: told of every step.
         on_trial: called with every trial as soon as it is known.
@@ -87,7 +90,7 @@ def tune(
     try:
         import optuna
     except ImportError as error:
-        raise InputError("the search needs Optuna: pip install 'qmae[tune]'") from error
+        raise InputError(f"the search needs Optuna: {install_hint('tune')}") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=RANDOM_TRIALS)
     study = optuna.create_study(direction="maximize", sampler=sampler)
@@ -96,7 +99,8 @@ def tune(
         asked = study.ask()
         rate = asked.suggest_float("learning_rate", *LEARNING_RATES, log=True)
         training = TrainingConfig(epochs, asked.suggest_categorical("batch_size", BATCH_SIZES), rate, seed)
-        run = Run(folder / "runs" / f"{preset}-trial{number}", preset_config(preset, patch), training, data)
+        place = folder / "runs" / f"{preset}-trial{number}"
+        run = Run(place, preset_config(preset, patch), training, data, skip_black=skip_black)
         run.train(device=device, progress=progress)
         history = run.history()
         fidelity = history.column("validation_fidelity")[-1]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qmae.cli.common import RunInterruptedError, SeedOption, app
+from qmae.cli.common import MOST, RunInterruptedError, SeedOption, app, work_in
 from qmae.errors import InputError
 from qmae.settings import Drawing, ExportFormat, Overlap, Reset
 from qmae.terminal import console, show_progress
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from qmae.devices import Estimate
     from qmae.masking import Masks
     from qmae.models import MaskedAutoencoder
+
+LARGEST_DRAWING = 500
+"""Inches: matplotlib draws at most 2^16 pixels a side, at 120 an inch."""
 
 PANEL = "As quantum circuits"
 
@@ -37,7 +40,7 @@ RunArgument = Annotated[Path, typer.Argument(help="Run folder of `qmae train`, o
 @app.command(rich_help_panel=PANEL)
 def verify(
     run: Annotated[Path | None, typer.Argument(help="Run folder, or `qmae-plus-25`; by default a random QMAE.")] = None,
-    images: Annotated[int, typer.Option(min=1, help="How many test images.")] = 5,
+    images: Annotated[int, typer.Option(min=1, max=MOST, help="How many test images.")] = 5,
     seed: SeedOption = 0,
 ) -> None:
     """Hold the fast simulation against the full circuit in PennyLane, of 18 qubits for QMAE, on real images.
@@ -60,9 +63,8 @@ def verify(
         console.print(
             f"{circuit.num_wires:2} qubits, overlap {circuit.overlap:8} reset {circuit.reset:8} {found.precision:11}"
             f"worst difference in fidelity {found.fidelity:.1e}, in a pixel's probability {found.probability:.1e}",
-            highlight=False,
         )
-        if max(found.fidelity, found.probability) > found.tolerance:
+        if not found.agrees:
             raise InputError(
                 f"that is more than {found.tolerance:g}: simulation and circuit differ, which is a bug of qmae"
             )
@@ -70,10 +72,11 @@ def verify(
 
 @app.command("run", rich_help_panel=PANEL)
 def run_model(
+    context: typer.Context,
     run: RunArgument,
     device: Annotated[str, typer.Option(help="A PennyLane device, of an installed plugin, too.")] = "lightning.qubit",
-    shots: Annotated[int, typer.Option(help="Runs of the circuit per value.")] = 10_000,
-    images: Annotated[int, typer.Option(min=1, help="How many test images.")] = 5,
+    shots: Annotated[int, typer.Option(min=1, max=10_000_000, help="Shots of the circuit per value.")] = 10_000,
+    images: Annotated[int, typer.Option(min=1, max=MOST, help="How many test images.")] = 5,
     device_option: Annotated[
         list[str] | None, typer.Option(help="Argument of the device, `key=value`; may be repeated.")
     ] = None,
@@ -96,22 +99,20 @@ def run_model(
     model, originals, masks = _test_images(run, images, seed)
     circuit = AutoencoderCircuit.of(model.config, overlap, reset)
     target = Target(circuit, device, shots, options)
-    folder = new_folder(out) if out else None
-    console.print(f"{target.num_wires} qubits on {device}, {shots:,} runs per value", highlight=False)
-    about = {"run": str(run), "device": device, "options": options, "shots": shots, "overlap": overlap, "reset": reset}
+    folder = work_in(context, new_folder(out)) if out else None
+    console.print(f"{target.num_wires} qubits on {device}, {shots:,} shots per value")
+    about = {"run": str(run), "device": device, "shots": shots, "overlap": overlap, "reset": reset}
+    about["options"] = {name: _plain(value) for name, value in options.items()}
     estimates = []
     for index, found in enumerate(run_on_device(model, originals, masks, target)):
         estimates.append(found)
         if folder:
             _write_estimates(folder, about, estimates)
-        distance = abs(found.probabilities - found.exact_probabilities).sum() / 2
-        by_chance = found.probability_errors.sum() / (2 * math.pi) ** 0.5  # half the mean |x| of a normal distribution
-        kept = f"; {found.success:.0%} of the runs kept" if found.success < 1 else ""
+        kept = f"; {found.success:.0%} of the shots kept" if found.success < 1 else ""
         console.print(
             f"image {index}: fidelity {found.fidelity:.4f} ± {found.standard_error:.4f}, exact "
-            f"{found.exact_fidelity:.4f}; reconstruction off by {distance:.4f}, by chance {by_chance:.4f} "
-            f"(total variation){kept}",
-            highlight=False,
+            f"{found.exact_fidelity:.4f}; reconstruction off by {found.variation:.4f}, by chance "
+            f"{found.expected_variation:.4f} (total variation){kept}",
         )
     if folder:
         _draw_estimates(folder, estimates, originals, masks)
@@ -120,12 +121,13 @@ def run_model(
 
 @app.command(rich_help_panel=PANEL)
 def shots(
+    context: typer.Context,
     run: RunArgument,
     out: Annotated[Path, typer.Option(help="Folder for table and figure.")] = Path("shots"),
-    images: Annotated[int, typer.Option(min=1, help="How many test images.")] = 5,
+    images: Annotated[int, typer.Option(min=1, max=MOST, help="How many test images.")] = 5,
     seed: SeedOption = 0,
 ) -> None:
-    """What an error of the fidelity costs in runs of the circuit, and training on gradients measured by shots.
+    """What an error of the fidelity costs in shots of the circuit, and training on gradients measured by shots.
 
     Example: `qmae shots runs/mine --out shots`
     """
@@ -138,7 +140,7 @@ def shots(
     from qmae.shots import descents, spreads
 
     model, originals, masks = _test_images(run, images, seed)
-    folder = new_folder(out)
+    folder = work_in(context, new_folder(out))
     scattered = spreads(model, originals, masks, seed=seed, progress=show_progress)
     small = load_images("mnist", split="train", size=2)[0][:64]
     small_masks = PatchMask(2, 0.25).sample(len(small), generator=torch.Generator().manual_seed(seed))
@@ -150,10 +152,13 @@ def shots(
 
 @app.command(rich_help_panel=PANEL)
 def noise(
+    context: typer.Context,
     qmae: Annotated[Path, typer.Argument(help="Run folder of a QMAE.")],
     qae: Annotated[Path, typer.Argument(help="Run folder of a QAE with the same masks.")],
     out: Annotated[Path, typer.Option(help="Folder for table and figure.")] = Path("noise"),
-    images: Annotated[int, typer.Option(min=1, help="How many test images; each takes three minutes or so.")] = 10,
+    images: Annotated[
+        int, typer.Option(min=1, max=MOST, help="How many test images; each takes three minutes or so.")
+    ] = 10,
     resume: Annotated[bool, typer.Option("--resume", help="Go on in a folder; nothing is computed twice.")] = False,
     seed: SeedOption = 0,
 ) -> None:
@@ -162,7 +167,7 @@ def noise(
     Example: `qmae noise runs/qmae runs/qae --images 2 --out noise`
     """
     from qmae.circuit_report import noise_figure, noise_report
-    from qmae.files import new_folder, to_json, write_atomically
+    from qmae.files import new_folder, read_text, to_json, write_atomically
     from qmae.noise import rows_from_json, study
 
     model, originals, masks = _test_images(qmae, images, seed)
@@ -173,9 +178,10 @@ def noise(
             f"{qmae} and {qae} must be a QMAE and a QAE of the same masks, circuit and data, in this order"
         )
     records = out / "rows.json"
-    rows = rows_from_json(records.read_text()) if resume and records.exists() else []
+    rows = rows_from_json(read_text(records)) if resume and records.exists() else []
     if not rows:
         new_folder(out)
+    work_in(context, out)
     try:
         for row in study([model, other], originals, masks, done=rows, progress=show_progress):
             rows = [*rows, row]
@@ -190,7 +196,7 @@ def noise(
 @app.command(rich_help_panel=PANEL)
 def export(
     run: RunArgument,
-    image: Annotated[int, typer.Option(min=0, help="Which test image the circuit prepares.")] = 0,
+    image: Annotated[int, typer.Option(min=0, max=MOST, help="Which test image the circuit prepares.")] = 0,
     kind: Annotated[ExportFormat, typer.Option("--format", help="OpenQASM 3, OpenQASM 2 or Qiskit's QPY.")] = "qasm3",
     out: Annotated[Path | None, typer.Option(help="File; by default qmae.qasm or qmae.qpy.")] = None,
     overlap: OverlapOption = "swap",
@@ -221,14 +227,17 @@ def export(
     console.print(
         f"{path}: {written.num_qubits} qubits, {written.size()} gates; the fidelity is {read}, exactly "
         f"{states.fidelity[0]:.8f}",
-        highlight=False,
     )
 
 
 @app.command(rich_help_panel=PANEL)
 def resources(
-    size: Annotated[list[int] | None, typer.Option(help="Pixels a side; may be repeated; 8, 16, 32, 64.")] = None,
-    layers: Annotated[list[int] | None, typer.Option(min=1, help="Of the ansatz; may be repeated; 1, 2.")] = None,
+    size: Annotated[
+        list[int] | None, typer.Option(min=2, max=256, help="Pixels a side; may be repeated; 8, 16, 32, 64.")
+    ] = None,
+    layers: Annotated[
+        list[int] | None, typer.Option(min=1, max=1000, help="Of the ansatz; may be repeated; 1, 2.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print records in place of a table.")] = False,
 ) -> None:
     """Qubits, gates and depth of the circuits, as written and compiled to a heavy-hex lattice and a line.
@@ -247,7 +256,7 @@ def resources(
         check_size(pixels)
     rows = list(count(sizes, list(get_args(Overlap)), layers or [1, 2], progress=show_progress))
     text = to_json([asdict(row) for row in rows]).rstrip() if as_json else resource_table(rows)
-    console.print(text, markup=False, highlight=False)
+    console.print(text)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -255,7 +264,7 @@ def draw(
     drawing: Annotated[Drawing, typer.Argument(help="What is drawn; Figures 3 to 5 of the paper and the ansatz.")],
     out: Annotated[Path | None, typer.Option(help="A .png or .svg file; by default text is printed.")] = None,
     qubits: Annotated[int, typer.Option(min=2, max=12, help="Of the ansatz.")] = 8,
-    layers: Annotated[int, typer.Option(min=1, help="Of the ansatz.")] = 1,
+    layers: Annotated[int, typer.Option(min=1, max=20, help="Of the ansatz.")] = 1,
     overlap: OverlapOption = "swap",
     reset: ResetOption = "swap",
 ) -> None:
@@ -271,12 +280,15 @@ def draw(
 
     circuit = AutoencoderCircuit(Ansatz(qubits, layers), (0,), overlap, reset)
     if out is None:
-        console.print(text(drawing, circuit), markup=False, highlight=False)
+        console.print(text(drawing, circuit))
         return
     kind = out.suffix.removeprefix(".")
     if kind not in ("png", "svg"):
         raise InputError(f"cannot draw {out}: choose a name that ends in .png or .svg")
-    write_atomically(new_file(out), render(figure(drawing, circuit), kind))
+    drawn = figure(drawing, circuit)
+    if kind == "png" and max(drawn.get_size_inches()) > LARGEST_DRAWING:
+        raise InputError("a .png of so many gates is too large: choose a name that ends in .svg, or fewer --layers")
+    write_atomically(new_file(out), render(drawn, kind))
     console.print(f"{out}")
 
 
@@ -285,6 +297,7 @@ def _load(run: Path) -> tuple[MaskedAutoencoder, str]:
     from qmae.runs import Run
 
     opened = Run.open(run)
+    opened.check_data()
     model = opened.load()
     if not isinstance(model, MaskedAutoencoder):
         raise InputError(f"{run} holds a classical network, which is no circuit: give the run of a quantum model")
@@ -302,7 +315,8 @@ def _masked_images(model: MaskedAutoencoder, data: str, count: int, seed: int) -
 
     from qmae.images import load_images
 
-    originals = load_images(data, size=model.config.patch.image_size)[0]
+    # The run's own data: if some are black, they were left out of the training, too.
+    originals = load_images(data, size=model.config.patch.image_size, skip_black=True)[0]
     if count > len(originals):
         raise InputError(f"{data} has only {len(originals)} test images: choose fewer, or a lower --image")
     # As many draws whatever the count, so that an image keeps its mask, that of `qmae evaluate`.
@@ -327,7 +341,15 @@ def _device_options(pairs: list[str]) -> dict[str, Any]:
             options[key] = literal_eval(value)
         except (ValueError, TypeError, SyntaxError):
             options[key] = value
+        except (RecursionError, MemoryError) as error:
+            raise InputError(f"--device-option {key}: its value is nested too deeply: write a plain one") from error
     return options
+
+
+def _plain(value: Any) -> Any:
+    """A device's option for a record: JSON knows neither sets nor infinity."""
+    finite = isinstance(value, (str, bool, int, type(None))) or (isinstance(value, float) and math.isfinite(value))
+    return value if finite else repr(value)
 
 
 def _write_estimates(folder: Path, about: dict[str, Any], estimates: list[Estimate]) -> None:
@@ -360,5 +382,5 @@ def _write_study(folder: Path, records: Any, text: str, figure: Any) -> None:
     write_atomically(folder / "rows.json", to_json(records, indent=None))
     write_atomically(folder / "report.md", text)
     write_atomically(folder / "figure.png", render(figure))
-    console.print(text, markup=False, highlight=False)
+    console.print(text)
     console.print(f"Table, figure and records: {folder}")

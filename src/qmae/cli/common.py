@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from qmae.errors import InputError
+from qmae.files import resolve
+from qmae.locks import locked
 from qmae.terminal import console
+
+MOST = 2**31 - 1
+"""The largest of all counts: libraries hold numbers in 32 or 64 bits."""
+
+LARGEST_SIZE = 4096
+"""Pixels a side: 24 qubits."""
 
 if TYPE_CHECKING:
     import torch
@@ -24,8 +33,22 @@ app = typer.Typer(
 
 Accelerator = Literal["auto", "cpu", "cuda"]
 AcceleratorOption = Annotated[Accelerator, typer.Option(help="Where torch computes.")]
-JobsOption = Annotated[int, typer.Option(min=1, help="Trainings at a time, each in a process of its own.")]
+JobsOption = Annotated[int, typer.Option(min=1, max=1024, help="Trainings at a time, each in a process of its own.")]
+SkipBlackOption = Annotated[
+    bool, typer.Option("--skip-black", help="Leave out images that are all black, instead of refusing them.")
+]
 SeedOption = Annotated[int, typer.Option(min=0, max=2**31, help="Seed; the same seed gives the same numbers.")]
+
+
+def finite(value: float | None) -> float | None:
+    """Refuse NaN and infinity, which no minimum or maximum does.
+
+    Raises:
+        typer.BadParameter: it is one of them.
+    """
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is no number to compute with.")
+    return value
 
 
 class RunInterruptedError(Exception):
@@ -34,7 +57,29 @@ class RunInterruptedError(Exception):
 
 def data_source(data: str) -> str:
     """A data set as a run folder names it: so that it is found again from another working directory."""
-    return data if data == "mnist" else str(Path(data).resolve())
+    return data if data == "mnist" else str(resolve(data))
+
+
+def tell_left_out(data: str, size: int) -> None:
+    """Say which images `--skip-black` leaves out of a data set.
+
+    Raises:
+        InputError: the data cannot be used.
+    """
+    from qmae.images import black_images, listed
+
+    if black := black_images(data, size=size):
+        console.print(f"{data}: all black and left out: {listed(black)}", markup=False, highlight=False)
+
+
+def work_in(context: typer.Context, folder: Path) -> Path:
+    """Keep other processes out of a folder until the command ends. It is made; if it stays empty, it is removed.
+
+    Raises:
+        InputError: another process works there, or the folder cannot be made or written.
+    """
+    context.with_resource(locked(folder))
+    return folder
 
 
 def torch_device(accelerator: Accelerator) -> torch.device:

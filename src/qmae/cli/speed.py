@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qmae.cli.common import AcceleratorOption, SeedOption, app, torch_device
+from qmae.cli.common import MOST, AcceleratorOption, SeedOption, app, torch_device
 from qmae.errors import InputError
 from qmae.settings import TrainingConfig
 from qmae.terminal import console, show_progress
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 def benchmark(
     peers: Annotated[bool, typer.Option("--peers", help="Other simulators as well, two minutes or so.")] = False,
     qubits: Annotated[
-        list[int] | None, typer.Option(help="Time and memory of other image sizes; even, may be repeated.")
+        list[int] | None,
+        typer.Option(min=2, max=24, help="Time and memory of other image sizes; even, may be repeated."),
     ] = None,
     layers: Annotated[
-        list[int] | None, typer.Option(min=1, help="Of the ansatz; may be repeated with --qubits.")
+        list[int] | None, typer.Option(min=1, max=10_000, help="Of the ansatz; may be repeated with --qubits.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images per step.")] = TrainingConfig.batch_size,
-    threads: Annotated[int, typer.Option(min=1, help="Of torch.")] = 2,
+    batch_size: Annotated[int, typer.Option(min=1, max=MOST, help="Images per step.")] = TrainingConfig.batch_size,
+    threads: Annotated[int, typer.Option(min=1, max=1024, help="Of torch.")] = 2,
     as_json: Annotated[Path | None, typer.Option("--json", help="Keep the measurements in this file.")] = None,
     figure: Annotated[Path | None, typer.Option(help="Draw what --qubits measures into this PNG file.")] = None,
     seed: SeedOption = 0,
@@ -53,7 +54,7 @@ def benchmark(
             new_file(path)
     torch.set_num_threads(threads)
     images = load_images("mnist", split="train", size=16)[0][:batch_size]
-    console.print(f"{machine(device)}; batch {len(images)}", highlight=False)
+    console.print(f"{machine(device)}; batch {len(images)}")
     if qubits:
         rows = _print_costs(qubits, layers, images, seed, figure)
     else:
@@ -100,7 +101,6 @@ def _print_timings(
         console.print(
             f"{timing.contestant:50} {timing.seconds * 1e3:9.2f} ms a step of {timing.images:<4}"
             f"{1 / timing.per_image:11,.1f} images/s{timing.per_image / base.per_image:10,.1f} x {base.contestant}",
-            highlight=False,
         )
     return [vars(timing) for timing in timings.values()]
 
@@ -121,7 +121,6 @@ def _print_costs(
             f"{cost.qubits:<7} {f'{side} x {side}':10} {cost.layers:<7} {cost.per_image * 1e3:11.3f}"
             f"  {f'{slope(smaller[-1], cost):.2f}' if smaller else '':5}"
             f"  {f'{cost.peak_bytes / 2**20:,.0f} MiB' if cost.peak_bytes else 'unknown'}",
-            highlight=False,
         )
         rows.append(cost)
     if figure:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
 from qmae.cli.common import (
+    LARGEST_SIZE,
+    MOST,
     Accelerator,
     AcceleratorOption,
     RunInterruptedError,
     SeedOption,
+    SkipBlackOption,
     app,
     data_source,
+    finite,
     say_what_is_left_out,
+    tell_left_out,
     torch_device,
+    work_in,
 )
 from qmae.errors import InputError
 from qmae.settings import (
@@ -29,21 +36,28 @@ from qmae.settings import (
     Placement,
     Preset,
     Readout,
+    Split,
 )
 from qmae.terminal import console, print_rows, show_progress
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
+
+    from qmae.runs import Run
 
 
 @app.command()
 def reproduce(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder for report, figures and trained models.")] = Path("reproduction"),
     budget: Annotated[
         Literal["full", "quick"], typer.Option(help="`quick`: all of it in small, in 3 minutes at most.")
     ] = "full",
     placement: Annotated[Placement, typer.Option(help="Where the masked patch may lie.")] = "grid",
-    seeds: Annotated[int | None, typer.Option(min=1, help="How often each model is trained; 3, or 1 if quick.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="How often each model is trained; 3, or 1 if quick.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="The first of these seeds.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on in a folder; nothing is trained twice.")] = False,
     train_classifier: Annotated[
@@ -67,6 +81,7 @@ def reproduce(
     device = torch_device(accelerator)
     if not (resume and (out / "runs").is_dir()):
         new_folder(out)
+    work_in(context, out)
     protocol = replace(BUDGETS[budget], placement=placement, seed=seed)
     protocol = replace(protocol, seeds=seeds or protocol.seeds)
     (out / "runs").mkdir(exist_ok=True)
@@ -86,9 +101,9 @@ def reproduce(
         raise RunInterruptedError("go on with the same command and --resume") from None
     write_report(results, out)
     for readout in get_args(Readout):
-        console.print(f"\nTable 1, readout `{readout}`:", markup=False)
+        console.print(f"\nTable 1, readout `{readout}`:")
         table = model_table(results, ratio=TABLE_RATIO, readout=readout, beside_paper=True)
-        console.print(table, markup=False, highlight=False)
+        console.print(table)
     console.print(f"Report: {out / 'report.html'} and {out / 'report.md'}; all numbers: {out / 'metrics.json'}")
 
 
@@ -98,11 +113,16 @@ def train(
     preset: Annotated[
         Preset, typer.Option(help="A quantum model, or a classical network to hold it against.")
     ] = "qmae",
-    mask_ratio: Annotated[float, typer.Option(help="Hidden share of the image: 0.5, 0.25, 0.125, ...")] = 0.25,
+    mask_ratio: Annotated[
+        float, typer.Option(min=0, max=1, callback=finite, help="Hidden share of the image: 0.5, 0.25, 0.125, ...")
+    ] = 0.25,
     placement: Annotated[Placement, typer.Option(help="Where the masked patch may lie.")] = "grid",
-    patches: Annotated[int, typer.Option(min=1, help="Patches that make up the hidden share, on a grid.")] = 1,
+    patches: Annotated[
+        int, typer.Option(min=1, max=MOST, help="Patches that make up the hidden share, on a grid.")
+    ] = 1,
     layers: Annotated[
-        int | None, typer.Option(min=1, help="Sweeps of the ansatz over all pairs of qubits; by default the preset's.")
+        int | None,
+        typer.Option(min=1, max=10_000, help="Sweeps of the ansatz over all pairs of qubits; by default the preset's."),
     ] = None,
     block: Annotated[
         Block | None, typer.Option(help="Two-qubit block: 15 angles, or 6 and real; by default the preset's.")
@@ -117,7 +137,7 @@ def train(
         Decoder | None, typer.Option(help="The encoder backwards, a circuit of its own, or none.")
     ] = None,
     ancillas: Annotated[
-        int | None, typer.Option(min=0, help="Further qubits, all trash; by default the preset's.")
+        int | None, typer.Option(min=0, max=MOST, help="Further qubits, all trash; by default the preset's.")
     ] = None,
     conditioning: Annotated[
         Conditioning | None, typer.Option(help="How the angles depend on where the mask is.")
@@ -126,20 +146,26 @@ def train(
         Method | None, typer.Option(help="Gradients, or block by block; by default the preset's.")
     ] = None,
     success_weight: Annotated[
-        float | None, typer.Option(min=0, help="L in the loss 1 - F + L (1 - p) of a heralded model.")
+        float | None, typer.Option(min=0, callback=finite, help="L in the loss 1 - F + L (1 - p) of a heralded model.")
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Passes over the training images; by default the preset's.")
+        int | None, typer.Option(min=1, max=MOST, help="Passes over the training images; by default the preset's.")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Images per step; by default the preset's.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, max=MOST, help="Images per step; by default the preset's.")
+    ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Peak of Adam's one-cycle schedule; by default the preset's.")
+        float | None, typer.Option(callback=finite, help="Peak of Adam's one-cycle schedule; by default the preset's.")
     ] = None,
     seed: SeedOption = 0,
     data: Annotated[str, typer.Option(help="`mnist`, or an .npz file with `images` [N, H, W].")] = "mnist",
-    size: Annotated[int, typer.Option(help="Pixels a side, a power of two.")] = 16,
+    skip_black: SkipBlackOption = False,
+    size: Annotated[int, typer.Option(min=1, max=LARGEST_SIZE, help="Pixels a side, a power of two.")] = 16,
     out: Annotated[Path | None, typer.Option(help="Run folder; by default named after model and seed.")] = None,
-    resume: Annotated[Path | None, typer.Option(help="Go on with this run, with its own settings.")] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(help="Go on with this run, with its own settings; --data says where its data lie now."),
+    ] = None,
     accelerator: AcceleratorOption = "auto",
 ) -> None:
     """Train one model into a run folder.
@@ -155,6 +181,8 @@ def train(
     if resume:
         _refuse_beside_resume(context)
         run = Run.open(resume)
+        if _is_given(context, "data"):
+            run = replace(run, data=data_source(data))
     else:
         training = _given(
             epochs=epochs,
@@ -177,8 +205,12 @@ def train(
         config = preset_config(preset, PatchMask(size, mask_ratio, placement, patches), **circuit)
         several = f"-{patches}patches" if patches > 1 else ""
         folder = out or Path("runs") / f"{preset}-{mask_ratio:g}{several}-{placement}-seed{seed}"
-        run = Run(check_free(folder), config, settings, data_source(data))
+        run = Run(check_free(folder), config, settings, data_source(data), skip_black=skip_black)
+        if skip_black:
+            tell_left_out(run.data, size)
     device = torch_device(accelerator)
+    if run.starts_anew:
+        console.print(f"{run.folder} has no checkpoint to go on from: training starts anew", markup=False)
     try:
         run.train(device=device, progress=show_progress)
     except KeyboardInterrupt:
@@ -186,7 +218,7 @@ def train(
         raise RunInterruptedError(kept) from None
     history = run.history()
     console.print(
-        f"{run.folder}: {run.training.epochs} epochs in {history.column('seconds')[-1]:.0f} s, "
+        f"{run.folder}: {history.epochs} epochs in {history.column('seconds')[-1]:.0f} s, "
         f"validation fidelity {history.column('validation_fidelity')[-1]:.4f}; "
         f"measure it with `qmae evaluate {run.folder}`"
     )
@@ -197,13 +229,16 @@ def evaluate(
     run: Annotated[
         Path, typer.Argument(help="Run folder of `qmae train`, a saved model, or `qmae-plus-25`, of the package.")
     ],
-    mask_ratio: Annotated[float | None, typer.Option(help="Hidden share; by default that of the training.")] = None,
+    mask_ratio: Annotated[
+        float | None, typer.Option(min=0, max=1, callback=finite, help="Hidden share; by default that of the training.")
+    ] = None,
     placement: Annotated[Placement | None, typer.Option(help="By default that of the training.")] = None,
-    patches: Annotated[int | None, typer.Option(min=1, help="By default those of the training.")] = None,
-    images: Annotated[int | None, typer.Option(min=1, help="Only the first so many test images.")] = None,
+    patches: Annotated[int | None, typer.Option(min=1, max=MOST, help="By default those of the training.")] = None,
+    images: Annotated[int | None, typer.Option(min=1, max=MOST, help="Only the first so many test images.")] = None,
     data: Annotated[
         str | None, typer.Option(help="`mnist` or all of another .npz file; by default what the training held out.")
     ] = None,
+    skip_black: SkipBlackOption = False,
     classifier: Annotated[Path | None, typer.Option(help="A classifier of `qmae train-classifier`.")] = None,
     save_reconstructions: Annotated[
         Path | None,
@@ -246,16 +281,24 @@ def evaluate(
     given = {"ratio": mask_ratio, "placement": placement, "patches": patches}
     patch = replace(opened.model.patch, **{name: value for name, value in given.items() if value is not None})
     source = data_source(data) if data else opened.data
+    if not data:
+        opened.check_data()
+    held_out = opened.holds_out(source)
+    split: Split = "test" if held_out or source == "mnist" else "all"
+    if skip_black:
+        tell_left_out(source, patch.image_size)
     test = TestSet.load(
         source,
         size=patch.image_size,
-        limit=images,
-        split="test" if source in ("mnist", opened.data) else "all",
+        split=split,
+        skip_black=skip_black or held_out,  # of what is held out, they are in the training as well
         classifier=load_classifier(classifier) if classifier else None,
         mask_seed=seed,
         device=torch_device(accelerator),
         progress=show_progress,
     )
+    chosen = slice(None) if held_out else _unseen(opened, source, split)
+    test = replace(test, images=test.images[chosen][:images], labels=test.labels[chosen][:images])
     say_what_is_left_out(test)
     rows = measure_run(opened, test, patch, on_rows=print_rows)
     if target:
@@ -270,11 +313,14 @@ def evaluate(
 
 @app.command()
 def reconstruct(
+    context: typer.Context,
     run: Annotated[Path, typer.Argument(help="Run folder of `qmae train`, or `qmae-plus-25`, of the package.")],
     images: Annotated[list[Path], typer.Argument(help="Image files, light on dark as MNIST is.")],
+    skip_black: SkipBlackOption = False,
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("reconstructions"),
     position: Annotated[
-        int | None, typer.Option(help="Which patch is hidden, counted from 0 row by row; drawn if not given.")
+        int | None,
+        typer.Option(min=0, max=MOST, help="Which patch is hidden, counted from 0 row by row; drawn if not given."),
     ] = None,
     readout: Annotated[Readout, typer.Option(help="What is taken for a pixel's value.")] = "amplitude",
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="Seed of the masks.")] = 0,
@@ -290,21 +336,28 @@ def reconstruct(
     from qmae.experiments import pictures
     from qmae.figures import reconstructions, render
     from qmae.files import new_folder, write_atomically
-    from qmae.images import load_files
+    from qmae.images import load_lit_files
     from qmae.metrics import scale_to_maximum
     from qmae.runs import load_model
 
     model = load_model(run)
     patch = model.config.patch
     generator = torch.Generator().manual_seed(seed)
-    originals = load_files(images, size=patch.image_size)
-    masks = patch.sample(len(images), generator=generator) if position is None else patch.at(position, len(images))
+    if position is not None:
+        patch.at(position, 1)  # refuses one that is none before the pictures are read
+    paths, originals = load_lit_files(images, size=patch.image_size, skip_black=skip_black)
+    for path in images:
+        if path not in paths:
+            console.print(f"{path} is all black and left out", markup=False, highlight=False)
+    masks = patch.sample(len(paths), generator=generator) if position is None else patch.at(position, len(paths))
     record = pictures([model], originals, masks, readout=readout, device=torch_device(accelerator))
-    folder = new_folder(out)
-    completed = zip(images, record.reconstructions[model.name], record.fidelity[model.name], strict=True)
+    folder = work_in(context, new_folder(out))
+    completed = zip(paths, record.reconstructions[model.name], record.fidelity[model.name], strict=True)
     for index, (path, pixels, fidelity) in enumerate(completed):
         picture = folder / f"{index:03d}-{path.stem}.png"
-        to_pil_image(scale_to_maximum(pixels)[None]).save(picture)
+        content = BytesIO()
+        to_pil_image(scale_to_maximum(pixels)[None]).save(content, "png")
+        write_atomically(picture, content.getvalue())
         console.print(f"{path}: fidelity {fidelity:.4f}, {picture}")
     write_atomically(folder / "overview.png", render(reconstructions(record)))
     console.print(f"Masked, reconstructed and original, side by side: {folder / 'overview.png'}")
@@ -313,9 +366,10 @@ def reconstruct(
 @app.command("train-classifier")
 def train_classifier(
     out: Annotated[Path, typer.Option(help="File for the weights.")] = Path("classifier.safetensors"),
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images at the most.")] = 10,
+    epochs: Annotated[int, typer.Option(min=1, max=MOST, help="Passes over the training images at the most.")] = 10,
     data: Annotated[str, typer.Option(help="`mnist`, or an .npz file with `images` and `labels`.")] = "mnist",
-    size: Annotated[int, typer.Option(help="Pixels a side.")] = 16,
+    skip_black: SkipBlackOption = False,
+    size: Annotated[int, typer.Option(min=1, max=LARGEST_SIZE, help="Pixels a side.")] = 16,
     seed: SeedOption = 0,
     accelerator: AcceleratorOption = "auto",
 ) -> None:
@@ -328,10 +382,22 @@ def train_classifier(
     from qmae.files import new_file
 
     new_file(out)
-    _fit_classifier(data, size, seed, accelerator, epochs=epochs, on_better=lambda model: save_classifier(model, out))
-    test = TestSet.load(data, size=size, classifier=load_classifier(out), progress=show_progress)
+    data = data_source(data)
+    if skip_black:
+        tell_left_out(data, size)
+    _fit_classifier(
+        data,
+        size,
+        seed,
+        accelerator,
+        skip_black=skip_black,
+        epochs=epochs,
+        on_better=lambda model: save_classifier(model, out, data=data),
+    )
+    test = TestSet.load(data, size=size, skip_black=skip_black, classifier=load_classifier(out), progress=show_progress)
     accuracy = test.classifier_accuracy
-    console.print(f"{out}: accuracy on test images {accuracy:.2%}")
+    said = "no test image has a label" if accuracy is None else f"accuracy on test images {accuracy:.2%}"
+    console.print(f"{out}: {said}", highlight=False)
 
 
 def _given(**options: Any) -> dict[str, Any]:
@@ -339,23 +405,41 @@ def _given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
+def _unseen(run: Run, source: str, split: Split) -> Tensor:
+    """Which images of other data a run may be measured on: those that it was not trained on."""
+    import torch
+
+    unseen = torch.from_numpy(run.unseen(source, split))
+    if seen := int((~unseen).sum()):
+        if not unseen.any():
+            raise InputError(f"all images of {source} were trained on: measure {run.folder} on others")
+        console.print(f"{seen} of {len(unseen)} images were trained on and are left out", markup=False)
+    return unseen
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def _refuse_beside_resume(context: typer.Context) -> None:
     for name in context.params:
-        source = context.get_parameter_source(name)
-        if name not in ("resume", "accelerator") and source is not None and source.name == "COMMANDLINE":
+        if name not in ("resume", "data", "accelerator") and _is_given(context, name):
             option = name.replace("_", "-")
             raise InputError(f"--{option} beside --resume: a run goes on with its own settings; leave --{option} out")
 
 
-def _fit_classifier(data: str, size: int, seed: int, accelerator: Accelerator, **settings: Any) -> torch.nn.Module:
+def _fit_classifier(
+    data: str, size: int, seed: int, accelerator: Accelerator, *, skip_black: bool = False, **settings: Any
+) -> torch.nn.Module:
     import torch
 
     from qmae.classifier import train_classifier
     from qmae.images import load_images
 
     return train_classifier(
-        load_images(data, split="train", size=size),
-        load_images(data, split="validation", size=size),
+        load_images(data, split="train", size=size, skip_black=skip_black),
+        load_images(data, split="validation", size=size, skip_black=skip_black),
         generator=torch.Generator().manual_seed(seed),
         device=torch_device(accelerator),
         progress=show_progress,

@@ -8,14 +8,20 @@ from typing import Annotated, Literal, get_args
 import typer
 
 from qmae.cli.common import (
+    LARGEST_SIZE,
+    MOST,
     AcceleratorOption,
     JobsOption,
     RunInterruptedError,
     SeedOption,
+    SkipBlackOption,
     app,
     data_source,
+    finite,
     say_what_is_left_out,
+    tell_left_out,
     torch_device,
+    work_in,
 )
 from qmae.errors import InputError
 from qmae.settings import TUNED, Design, Preset
@@ -24,18 +30,22 @@ from qmae.terminal import console, print_rows, show_progress
 
 @app.command()
 def ceiling(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder for the searches and their result.")] = Path("ceiling"),
     design: Annotated[
         list[str] | None, typer.Option(help=f"{', '.join(get_args(Design))}; may be repeated; by default all.")
     ] = None,
-    mask_ratio: Annotated[float, typer.Option(help="Hidden share of the image: 0.5, 0.25, 0.125, ...")] = 0.25,
+    mask_ratio: Annotated[
+        float, typer.Option(min=0, max=1, callback=finite, help="Hidden share of the image: 0.5, 0.25, 0.125, ...")
+    ] = 0.25,
     restarts: Annotated[
-        int, typer.Option(min=1, help="Searches per design; the best on validation images counts.")
+        int, typer.Option(min=1, max=10_000, help="Searches per design; the best on validation images counts.")
     ] = 3,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images per search.")] = 20,
-    images: Annotated[int | None, typer.Option(min=1, help="Only the first so many test images.")] = None,
+    epochs: Annotated[int, typer.Option(min=1, max=MOST, help="Passes over the training images per search.")] = 20,
+    images: Annotated[int | None, typer.Option(min=1, max=MOST, help="Only the first so many test images.")] = None,
     data: Annotated[str, typer.Option(help="`mnist`, or an .npz file with `images` and `labels`.")] = "mnist",
-    size: Annotated[int, typer.Option(help="Pixels a side, a power of two.")] = 16,
+    skip_black: SkipBlackOption = False,
+    size: Annotated[int, typer.Option(min=1, max=LARGEST_SIZE, help="Pixels a side, a power of two.")] = 16,
     seed: SeedOption = 0,
     jobs: JobsOption = 1,
     accelerator: AcceleratorOption = "auto",
@@ -59,13 +69,16 @@ def ceiling(
     configs = [FreeConfig(patch, name) for name in named]  # pyright: ignore[reportArgumentType]
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is no folder: choose another --out")
-    test = TestSet.load(data, size=size, limit=images, device=device, progress=show_progress)
+    if skip_black:
+        tell_left_out(data, size)
+    test = TestSet.load(data, size=size, limit=images, skip_black=skip_black, device=device, progress=show_progress)
     say_what_is_left_out(test)
+    work_in(context, out)
     rows = []
     try:
         for config in configs:
             seeds = range(seed, seed + restarts)
-            runs = searches(out, config, seeds, epochs=epochs, data=data)
+            runs = searches(out, config, seeds, epochs=epochs, data=data, skip_black=skip_black)
             train_all(runs, jobs=jobs, device=device, progress=show_progress)
             best = best_on_validation(runs)
             seed_found = best.training and best.training.seed
@@ -76,7 +89,7 @@ def ceiling(
             accuracy = "" if row.accuracy is None else f"  accuracy {row.accuracy:.2%}"
             ssim = "–" if row.ssim is None else f"{row.ssim:.3f}"
             line = f"{config.design:22} fidelity {row.fidelity:.4f}  SSIM {ssim}{accuracy}"
-            console.print(f"{line}  shots kept {row.success_probability:.1%}", highlight=False)
+            console.print(f"{line}  shots kept {row.success_probability:.1%}")
     except KeyboardInterrupt:
         raise RunInterruptedError(f"go on with the same command: finished searches lie in {out}") from None
     protocol = {"data": data, "restarts": restarts, "epochs": epochs, "mask_seed": test.mask_seed}
@@ -86,13 +99,14 @@ def ceiling(
 
 @app.command()
 def compare(
+    context: typer.Context,
     runs: Annotated[
         list[Path],
         typer.Argument(help="Run folders, of quantum models, networks or searches, or `qmae-plus-25`, of the package."),
     ],
     out: Annotated[Path, typer.Option(help="Folder for report, figures and metrics.json.")] = Path("comparison"),
     baselines: Annotated[Literal["all", "none"], typer.Option(help="Yardsticks beside the runs.")] = "all",
-    images: Annotated[int | None, typer.Option(min=1, help="Only the first so many test images.")] = None,
+    images: Annotated[int | None, typer.Option(min=1, max=MOST, help="Only the first so many test images.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="Seed of the test masks.")] = 0,
     accelerator: AcceleratorOption = "auto",
 ) -> None:
@@ -107,31 +121,35 @@ def compare(
     from qmae.comparison_report import write_comparison
     from qmae.evaluation import TestSet
     from qmae.experiments import yardsticks
-    from qmae.files import check_free, filled_folder
+    from qmae.files import check_free, new_folder
     from qmae.runs import Run
 
     check_free(out)
     opened = [Run.open(run) for run in runs]
     line_up(opened)
     patch, data = common_patch(opened), common_data(opened)
+    for run in opened:
+        run.check_data()
     test = TestSet.load(
         data,
         size=patch.image_size,
         limit=images,
+        skip_black=True,  # as they were in the training
         mask_seed=seed,
         device=torch_device(accelerator),
         progress=show_progress,
     )
+    folder = work_in(context, new_folder(out))
     others = yardsticks(data, patch.image_size) if baselines == "all" else []
     say_what_is_left_out(test)
-    with filled_folder(out) as folder:
-        comparison = measure(opened, others, test, on_row=lambda row: print_rows([row]))
-        write_comparison(comparison, opened, test, folder)
+    comparison = measure(opened, others, test, on_row=lambda row: print_rows([row]))
+    write_comparison(comparison, opened, test, folder)
     console.print(f"Report: {folder / 'report.html'} and {folder / 'report.md'}")
 
 
 @app.command()
 def study(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder for report, figures, trained models and metrics.json.")] = Path(
         "study"
     ),
@@ -153,6 +171,7 @@ def study(
     device = torch_device(accelerator)
     if not (out / "runs").is_dir():
         new_folder(out)
+    work_in(context, out)
     try:
         results = run_study(
             PLANS[budget],
@@ -170,19 +189,23 @@ def study(
 
 @app.command()
 def tune(
+    context: typer.Context,
     preset: Annotated[
         list[str] | None, typer.Option(help=f"{', '.join(TUNED)}; may be repeated; by default all.")
     ] = None,
-    trials: Annotated[int, typer.Option(min=2, help="Trainings per preset.")] = 8,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images in each.")] = 2,
-    mask_ratio: Annotated[float, typer.Option(help="Hidden share of the image: 0.5, 0.25, 0.125, ...")] = 0.25,
+    trials: Annotated[int, typer.Option(min=2, max=MOST, help="Trainings per preset.")] = 8,
+    epochs: Annotated[int, typer.Option(min=1, max=MOST, help="Passes over the training images in each.")] = 2,
+    mask_ratio: Annotated[
+        float, typer.Option(min=0, max=1, callback=finite, help="Hidden share of the image: 0.5, 0.25, 0.125, ...")
+    ] = 0.25,
     data: Annotated[str, typer.Option(help="`mnist`, or an .npz file with `images` [N, H, W].")] = "mnist",
-    size: Annotated[int, typer.Option(help="Pixels a side, a power of two.")] = 16,
+    skip_black: SkipBlackOption = False,
+    size: Annotated[int, typer.Option(min=1, max=LARGEST_SIZE, help="Pixels a side, a power of two.")] = 16,
     seed: SeedOption = 0,
     out: Annotated[Path, typer.Option(help="Folder for the trainings and the table of all trials.")] = Path("tuning"),
     accelerator: AcceleratorOption = "auto",
 ) -> None:
-    """Search learning rate and batch size of every model alike, on validation images: needs `pip install 'qmae[tune]'`.
+    """Search learning rate and batch size of every model alike, on validation images: needs the extra `tune`.
 
     Interrupted, the same command goes on where it stopped.
 
@@ -198,8 +221,11 @@ def tune(
             raise InputError(f"no preset {name!r}: choose of {', '.join(TUNED)}")
     presets: list[Preset] = list(dict.fromkeys(preset or TUNED))  # pyright: ignore[reportAssignmentType]
     device, patch = torch_device(accelerator), PatchMask(size, mask_ratio)
+    if skip_black:
+        tell_left_out(data, size)
     if not (out / "runs").is_dir():
         new_folder(out)
+    work_in(context, out)
     try:
         found = [
             search(
@@ -210,13 +236,14 @@ def tune(
                 epochs=epochs,
                 seed=seed,
                 data=data_source(data),
+                skip_black=skip_black,
                 device=device,
                 progress=show_progress,
-                on_trial=lambda trial: console.print(str(trial), highlight=False),
+                on_trial=lambda trial: console.print(str(trial)),
             )
             for name in presets
         ]
     except KeyboardInterrupt:
         raise RunInterruptedError(f"go on with the same command: finished trials lie in {out}") from None
     write_atomically(out / "report.md", report(found))
-    console.print(report(found), markup=False, highlight=False)
+    console.print(report(found))

@@ -9,7 +9,7 @@ from jaxtyping import Float, Inexact
 from torch import Tensor
 
 from qmae.simulation.encoders import Encoder
-from qmae.simulation.states import probabilities_of
+from qmae.simulation.states import normalized, probabilities_of
 
 
 @dataclass(frozen=True)
@@ -46,23 +46,20 @@ class Autoencoder:
         Returns:
             F, for the paper's model the expectation value of the SWAP test's ancilla (Eq. 8).
         """
-        branches = self.branches(states)
+        branches = self._kept(states)
         expected = self.decoder.keep(references) if self.decoder else references.to(branches)
-        overlaps = torch.linalg.vecdot(expected[:, None].expand_as(branches), branches)
-        return self._given_success(probabilities_of(overlaps).sum(1), branches)
+        overlaps = torch.linalg.vecdot(expected[:, None], branches)
+        return probabilities_of(overlaps).sum(1)
 
     def readout(self, states: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
         """Probability of every basis state in the output, diag rho (Eq. 6), given that the run is kept."""
-        branches = self.branches(states)
+        branches = self._kept(states)
         outputs = (
             self.decoder.decode(branches.flatten(0, 1)).unflatten(0, branches.shape[:2]) if self.decoder else branches
         )
-        return self._given_success(probabilities_of(outputs).sum(1), branches)
+        return probabilities_of(outputs).sum(1)
 
-    def _given_success(
-        self, values: Float[Tensor, "batch *rest"], branches: Inexact[Tensor, "batch trash latent"]
-    ) -> Float[Tensor, "batch *rest"]:
-        if not self.heralded:
-            return values
-        kept = probabilities_of(branches).sum((1, 2)).clamp_min(torch.finfo(values.dtype).tiny)
-        return values / kept.view(-1, *[1] * (values.ndim - 1))
+    def _kept(self, states: Float[Tensor, "batch dim"]) -> Inexact[Tensor, "batch trash latent"]:
+        """The branches, given that the run is kept: a heralded one of unit norm, however seldom it is kept."""
+        branches = self.branches(states)
+        return normalized(branches) if self.heralded else branches

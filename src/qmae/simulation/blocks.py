@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from functools import lru_cache, reduce
-from itertools import pairwise
+from itertools import pairwise, product
 
+import numpy as np
 import torch
 from jaxtyping import Complex, Float, Inexact, Int
 from torch import Tensor
 
 from qmae.ansatz import Ansatz, Gate
+from qmae.simulation.precision import constant, exact
 
 SEGMENT = 5
 """Rotations of a segment of a block at the most: their 2^5 phases are computed at once."""
@@ -29,9 +31,10 @@ def block_unitaries(angles: Float[Tensor, "blocks angles"], block: tuple[Gate, .
     Returns:
         One matrix per row of `angles`, real for a block without RZ; its index is 2 (bit of a) + (bit of b).
     """
-    half_signs, constants = _segments(block, angles.dtype, angles.device)
-    sums = angles.unflatten(1, (len(constants), -1)).transpose(0, 1) @ half_signs
-    entries = torch.cat([sums.cos(), sums.sin()], dim=-1) @ constants
+    angles = exact(angles)
+    half_signs, waves = (constant(part, device=angles.device, dtype=angles.dtype) for part in _segments(block))
+    sums = angles.unflatten(1, (len(waves), -1)).transpose(0, 1) @ half_signs
+    entries = torch.cat([sums.cos(), sums.sin()], dim=-1) @ waves
     if is_real(block):
         return multiply(entries.unflatten(-1, (4, 4)))
     return multiply(torch.view_as_complex(entries.unflatten(-1, (4, 4, 2))))
@@ -46,24 +49,25 @@ def deal_out(angles: Float[Tensor, "*circuits_and_angles"], ansatz: Ansatz) -> F
     """
     if ansatz.angle_shape == ansatz.block_shape:
         return angles
-    _, first = _shared(ansatz, angles.device)
-    blocks = angles.new_zeros(*angles.shape[:-1], len(ansatz.merged)).index_copy(-1, first, angles)
-    return blocks.unflatten(-1, ansatz.block_shape)
+    _, places = _shared(ansatz)
+    padded = torch.cat([angles, torch.zeros_like(angles[..., :1])], -1)
+    return padded[..., constant(places, device=angles.device)].unflatten(-1, ansatz.block_shape)
 
 
 def collect(blocks: Float[Tensor, "*circuits blocks angles"], ansatz: Ansatz) -> Float[Tensor, "*circuits_and_angles"]:
     """The inverse of `deal_out` for real blocks: rotations that blocks share turn by the sum of what these say."""
-    merged, first = _shared(ansatz, blocks.device)
-    return blocks.new_zeros(*blocks.shape[:-2], len(first)).index_add(-1, merged, blocks.flatten(-2))
+    merged = constant(_shared(ansatz)[0], device=blocks.device)
+    return blocks.new_zeros(*blocks.shape[:-2], ansatz.angles).index_add(-1, merged, blocks.flatten(-2))
 
 
 @lru_cache(maxsize=16)
-@torch.inference_mode(False)
-def _shared(ansatz: Ansatz, device: torch.device) -> tuple[Int[Tensor, " rotations"], Int[Tensor, " angles"]]:
-    """Which angle every rotation is a part of, and the first rotation of every angle."""
-    first = {angle: rotation for rotation, angle in reversed([*enumerate(ansatz.merged)])}
-    firsts = [first[angle] for angle in range(ansatz.angles)]
-    return torch.tensor(ansatz.merged, device=device), torch.tensor(firsts, device=device)
+def _shared(ansatz: Ansatz) -> tuple[Int[np.ndarray, " rotations"], Int[np.ndarray, " rotations"]]:
+    """Which angle every rotation is a part of; and which it turns by, none where it is not the first part of one."""
+    merged, none = np.array(ansatz.merged), ansatz.angles
+    places = np.full_like(merged, none)
+    angles, first = np.unique(merged, return_index=True)
+    places[first] = angles
+    return merged, places
 
 
 def is_real(block: tuple[Gate, ...]) -> bool:
@@ -77,10 +81,9 @@ def multiply(factors: Inexact[Tensor, "factors batch dim dim"]) -> Inexact[Tenso
 
 
 @lru_cache(maxsize=8)
-@torch.inference_mode(False)
 def _segments(
-    block: tuple[Gate, ...], dtype: torch.dtype, device: torch.device
-) -> tuple[Float[Tensor, "rotations terms"], Float[Tensor, "segments waves parts"]]:
+    block: tuple[Gate, ...],
+) -> tuple[Float[np.ndarray, "rotations terms"], Float[np.ndarray, "segments waves parts"]]:
     """Cut a block into segments of equally many rotations.
 
     Returns:
@@ -91,30 +94,27 @@ def _segments(
     starts = [index for index, gate in enumerate(block) if gate.name != "CNOT"]
     rotations = max(size for size in range(1, SEGMENT + 1) if len(starts) % size == 0)
     cuts = [0, *starts[rotations::rotations], len(block)]
-    signs = torch.cartesian_prod(*[torch.tensor([1.0, -1.0], dtype=torch.float64)] * rotations).view(-1, rotations)
-    constants = torch.stack([_terms(block[first:last], signs) for first, last in pairwise(cuts)])
+    signs = np.array([*product([1.0, -1.0], repeat=rotations)])
+    constants = np.stack([_terms(block[first:last], signs) for first, last in pairwise(cuts)])
     # exp(-i s) M = cos(s) M + sin(s) (-i M)
-    waves = torch.view_as_real(torch.cat([constants, -1j * constants], dim=1))
-    waves = waves[..., 0].flatten(2) if is_real(block) else waves.flatten(2)
-    return signs.T.to(device, dtype) / 2, waves.to(device, dtype)
+    waves = np.concatenate([constants, -1j * constants], 1)
+    parts = [waves.real] if is_real(block) else [waves.real, waves.imag]
+    return signs.T / 2, np.stack(parts, -1).reshape(*waves.shape[:2], -1)
 
 
-def _terms(gates: tuple[Gate, ...], signs: Float[Tensor, "terms rotations"]) -> Complex[Tensor, "terms 4 4"]:
+def _terms(gates: tuple[Gate, ...], signs: Float[np.ndarray, "terms rotations"]) -> Complex[np.ndarray, "terms 4 4"]:
     """The product of projectors and CNOTs for every choice of signs."""
-    one = torch.eye(2, dtype=torch.complex128)
-    paulis = {
-        "RY": torch.tensor([[0, -1j], [1j, 0]], dtype=torch.complex128),
-        "RZ": torch.tensor([[1, 0], [0, -1]], dtype=torch.complex128),
-    }
-    index = torch.arange(4)
+    one = np.eye(2)
+    paulis = {"RY": np.array([[0, -1j], [1j, 0]]), "RZ": np.array([[1, 0], [0, -1]])}
+    index = np.arange(4)
     a, b = index >> 1, index & 1
     flipped = {(0, 1): 2 * a + (a ^ b), (1, 0): 2 * (a ^ b) + b}
-    product, sign = torch.eye(4, dtype=torch.complex128).expand(len(signs), 4, 4), iter(signs.T)
+    matrices, sign = np.tile(np.eye(4, dtype=np.complex128), (len(signs), 1, 1)), iter(signs.T)
     for gate in gates:
         if gate.name == "CNOT":
-            product = product[:, flipped[gate.wires[0], gate.wires[1]]]
+            matrices = matrices[:, flipped[gate.wires[0], gate.wires[1]]]
         else:
             pauli = paulis[gate.name]
-            on_pair = torch.kron(pauli, one) if gate.wires == (0,) else torch.kron(one, pauli)
-            product = (torch.eye(4) + next(sign)[:, None, None] * on_pair) / 2 @ product
-    return product
+            on_pair = np.kron(pauli, one) if gate.wires == (0,) else np.kron(one, pauli)
+            matrices = (np.eye(4) + next(sign)[:, None, None] * on_pair) / 2 @ matrices
+    return matrices

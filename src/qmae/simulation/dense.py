@@ -12,6 +12,7 @@ from torch import Tensor
 from qmae.ansatz import Ansatz
 from qmae.simulation.encoders import Encoder, split_trash
 from qmae.simulation.fusion import Fusion, fuse
+from qmae.simulation.precision import exact
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class DenseEncoder(Encoder):
 
     def decode(self, latents: Inexact[Tensor, "batch latent"]) -> Inexact[Tensor, "batch dim"]:
         """One product, too."""
-        return latents @ self.columns[:, 0].mH
+        columns = exact(self.columns[:, 0])
+        return latents.to(columns) @ columns.mH
 
 
 def _layer_columns(
@@ -56,7 +58,7 @@ def _layer_columns(
     registers b, c, d alone, and ad on a and d alone: so both products are small, and leave the indices in order.
     """
     levels = fusion.levels
-    gates = {pair: gate.view([levels] * 4) for pair, gate in zip(fusion.pairs, unitaries, strict=True)}
+    gates = {pair: gate.reshape([levels] * 4) for pair, gate in zip(fusion.pairs, unitaries, strict=True)}
     columns = gates[0, 1].permute(2, 3, 0, 1).reshape(levels**2, levels**2)
     for new in range(2, fusion.registers):
         late = gates[1, new].permute(2, 3, 0, 1)
@@ -66,14 +68,15 @@ def _layer_columns(
             late = late.flatten(3, 4).flatten(0, 1)
         between = columns.reshape(-1, len(late)) @ late.reshape(len(late), -1)
         first = gates[0, new].permute(3, 0, 2, 1).reshape(levels**2, levels**2)
-        columns = first.expand(len(columns), -1, -1).bmm(between.view(len(columns), levels**2, -1))
-        columns = columns.view(len(columns) * levels, -1)
+        columns = first.expand(len(columns), -1, -1).bmm(between.reshape(len(columns), levels**2, -1))
+        columns = columns.reshape(len(columns) * levels, -1)
     return columns
 
 
 def _apply(states: Float[Tensor, "batch dim"], columns: Inexact[Tensor, "dim *out"]) -> Inexact[Tensor, "batch *out"]:
     """A real state times a complex matrix is one real product: with its real and imaginary parts, in turn."""
+    columns = exact(columns)
     if not columns.is_complex():
-        return (states @ columns.flatten(1)).view(len(states), *columns.shape[1:])
+        return (states.to(columns) @ columns.flatten(1)).reshape(len(states), *columns.shape[1:])
     parts = torch.view_as_real(columns)
-    return torch.view_as_complex((states @ parts.flatten(1)).view(len(states), *parts.shape[1:]))
+    return torch.view_as_complex((states.to(parts) @ parts.flatten(1)).reshape(len(states), *parts.shape[1:]))

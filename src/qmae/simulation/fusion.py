@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
 
+import numpy as np
 import torch
 from jaxtyping import Float, Inexact, Int
 from torch import Tensor
 
 from qmae.ansatz import Ansatz
 from qmae.simulation.blocks import block_unitaries, multiply
+from qmae.simulation.precision import constant
 
 
-# Compared by identity, as its tensor cannot be.
+# Compared by identity, as its array cannot be.
 @dataclass(frozen=True, eq=False)
 class Fusion:
     """The blocks of a layer, multiplied into one unitary for every pair of registers.
@@ -32,7 +34,7 @@ class Fusion:
 
     qubits: int
     pairs: tuple[tuple[int, int], ...]
-    entries: Int[Tensor, "factors pairs fused fused"]
+    entries: Int[np.ndarray, "factors pairs fused fused"]
 
     @property
     def levels(self) -> int:
@@ -48,15 +50,14 @@ class Fusion:
         self, angles: Float[Tensor, "blocks angles"], ansatz: Ansatz
     ) -> Inexact[Tensor, "layers pairs fused fused"]:
         """Turn angles into the unitaries; the first register is the more significant part of an index."""
-        blocks = block_unitaries(angles, ansatz.block).view(ansatz.layers, -1)
-        constants = blocks.new_tensor([0, 1]).expand(ansatz.layers, 2)
-        factors = torch.cat([blocks, constants], dim=1)[:, self.entries.to(angles.device)].transpose(0, 1)
+        blocks = block_unitaries(angles, ansatz.block).reshape(ansatz.layers, -1)
+        zero = torch.zeros_like(blocks[:, :1])
+        entries = constant(self.entries, device=angles.device)
+        factors = torch.cat([blocks, zero, zero + 1], dim=1)[:, entries].transpose(0, 1)
         return multiply(factors.flatten(1, 2)).unflatten(0, (ansatz.layers, -1))
 
 
-# A cached tensor must not become one of inference mode, whoever asks first.
 @lru_cache(maxsize=16)
-@torch.inference_mode(False)
 def fuse(ansatz: Ansatz) -> Fusion:
     """Lay the blocks of a layer out as factors of the unitaries of pairs of registers."""
     size = 2 if ansatz.qubits % 2 == 0 and ansatz.qubits > 2 else 1
@@ -67,8 +68,8 @@ def fuse(ansatz: Ansatz) -> Fusion:
     }
     identity = _identity_entries(4**size, zero)
     depth = max(map(len, groups.values()))
-    padded = [torch.stack(group + [identity] * (depth - len(group))) for group in groups.values()]
-    return Fusion(size, tuple(groups), torch.stack(padded, dim=1))
+    padded = [np.stack(group + [identity] * (depth - len(group))) for group in groups.values()]
+    return Fusion(size, tuple(groups), np.stack(padded, axis=1))
 
 
 def layer_pairs(ansatz: Ansatz) -> tuple[tuple[int, int], ...]:
@@ -93,16 +94,16 @@ def deal(ansatz: Ansatz, size: int) -> dict[tuple[int, int], list[tuple[int, tup
     return groups
 
 
-def _identity_entries(dim: int, zero: int) -> Int[Tensor, "dim dim"]:
+def _identity_entries(dim: int, zero: int) -> Int[np.ndarray, "dim dim"]:
     """Where the entries of an identity lie: 1 comes behind 0."""
-    return torch.full((dim, dim), zero).fill_diagonal_(zero + 1)
+    return zero + np.eye(dim, dtype=np.int64)
 
 
-def embedded_entries(block: int, pair: tuple[int, int], zero: int, width: int) -> Int[Tensor, "dim dim"]:
+def embedded_entries(block: int, pair: tuple[int, int], zero: int, width: int) -> Int[np.ndarray, "dim dim"]:
     """Where the entries of a block's matrix lie when it acts on two of `width` qubits; elsewhere `zero`."""
-    index = torch.arange(2**width)
+    index = np.arange(2**width)
     bit = [(index >> (width - 1 - wire)) & 1 for wire in range(width)]
     local = 2 * bit[pair[0]] + bit[pair[1]]
-    others = torch.stack([bit[wire] << wire for wire in range(width) if wire not in pair] or [torch.zeros_like(index)])
+    others = np.stack([bit[wire] for wire in range(width) if wire not in pair] or [np.zeros_like(index)])
     same = (others[:, :, None] == others[:, None]).all(0)
-    return torch.where(same, 16 * block + 4 * local[:, None] + local, zero)
+    return np.where(same, 16 * block + 4 * local[:, None] + local, zero)

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from jaxtyping import Float, Inexact
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
 from qmae.ansatz import Ansatz
 from qmae.simulation.encoders import Encoder, join_trash, split_trash
 from qmae.simulation.fusion import fuse
+from qmae.simulation.precision import exact
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,9 @@ class StateVectorEncoder(Encoder):
 
     def encode(self, states: Float[Tensor, "batch dim"]) -> Inexact[Tensor, "batch trash latent"]:
         """Send the states through the circuit."""
-        entering = pad(states.to(self.unitaries)[:, :, None], (0, 2**self.ancillas - 1)).flatten(1)
-        return split_trash(self._run(entering, self.unitaries, self.pairs), self.trash_wires)
+        unitaries = exact(self.unitaries)
+        entering = pad(states.to(unitaries)[:, :, None], (0, 2**self.ancillas - 1)).flatten(1)
+        return split_trash(self._run(entering, unitaries, self.pairs), self.trash_wires)
 
     def keep(self, states: Float[Tensor, "batch dim"]) -> Inexact[Tensor, "batch latent"]:
         """As `encode`: a circuit cannot be run in part."""
@@ -55,9 +56,11 @@ class StateVectorEncoder(Encoder):
 
     def decode(self, latents: Inexact[Tensor, "batch latent"]) -> Inexact[Tensor, "batch dim"]:
         """Send them through the adjoint circuit."""
-        black = latents.new_zeros(len(latents), 2 ** len(self.trash_wires) - 1, latents.shape[1])
-        states = join_trash(torch.cat([latents[:, None], black], 1), self.trash_wires)
-        return self._run(states, self.unitaries.mH.flip(0), self.pairs[::-1])
+        unitaries = exact(self.unitaries)
+        kept = latents.to(unitaries)[:, None]
+        black = torch.zeros_like(kept).expand(-1, 2 ** len(self.trash_wires) - 1, -1)
+        states = join_trash(torch.cat([kept, black], 1), self.trash_wires)
+        return self._run(states, unitaries.mH.flip(0), self.pairs[::-1])
 
     def _run(
         self,
@@ -67,42 +70,72 @@ class StateVectorEncoder(Encoder):
     ) -> Inexact[Tensor, "batch dim"]:
         # The batch goes last, so that whichever registers are moved, long runs of memory stay together.
         registers = states.T.reshape(*self.levels, len(states))
-        return _Evolution.apply(unitaries, registers, pairs).reshape(-1, len(states)).T
+        # Of a function of its own `torch.func` gets nested forward derivatives wrong, silently.
+        evolve = _evolve if torch._C._are_functorch_transforms_active() else _Evolution.apply
+        return evolve(unitaries, registers, pairs).reshape(-1, len(states)).T
+
+
+def _evolve(
+    unitaries: Inexact[Tensor, "unitaries fused fused"],
+    states: Inexact[Tensor, "*registers batch"],
+    pairs: tuple[tuple[int, int], ...],
+) -> Inexact[Tensor, "*registers batch"]:
+    """Apply unitaries to states, one after the other."""
+    for unitary, pair in zip(unitaries, pairs, strict=True):
+        states = _act(unitary, states, pair)
+    return states
+
+
+def _act(
+    unitary: Inexact[Tensor, "fused fused"], states: Inexact[Tensor, "*registers_and_batch"], pair: tuple[int, int]
+) -> Inexact[Tensor, "*registers_and_batch"]:
+    """Apply a unitary to two registers."""
+    moved = states.movedim(pair, (0, 1))
+    product = unitary @ moved.reshape(len(unitary), -1)
+    return product.reshape(moved.shape).movedim((0, 1), pair)
 
 
 class _Evolution(torch.autograd.Function):
-    """Unitaries applied to states, one after the other, differentiated by the adjoint method.
+    """`_evolve`, differentiated by the adjoint method.
 
     Nothing is stored for the way back but the final states: what was before a unitary is its adjoint applied to
     what is behind it (Jones and Gacon 2020, arXiv 2009.02823). So memory does not grow with depth.
+
+    That way is made of operations that can be differentiated themselves, so that derivatives of any order are right,
+    as long as what the matrices depend on leaves them unitary. These keep what they need of every unitary.
     """
 
     @staticmethod
-    def forward(
-        ctx: Any,
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
         unitaries: Inexact[Tensor, "unitaries fused fused"],
         states: Inexact[Tensor, "*registers batch"],
         pairs: tuple[tuple[int, int], ...],
     ) -> Inexact[Tensor, "*registers batch"]:
-        for unitary, pair in zip(unitaries, pairs, strict=True):
-            moved = states.movedim(pair, (0, 1))
-            states = (unitary @ moved.reshape(len(unitary), -1)).view(moved.shape).movedim((0, 1), pair)
-        ctx.pairs = pairs
-        ctx.save_for_backward(unitaries, states)
-        return states
+        return _evolve(unitaries, states, pairs)
 
     @staticmethod
-    @once_differentiable
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        unitaries, states, ctx.pairs = inputs
+        ctx.save_for_backward(unitaries, output)
+        ctx.save_for_forward(unitaries, states)
+
+    @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         unitaries, states = ctx.saved_tensors
-        both = torch.stack([states, gradient])
-        gradients = torch.empty_like(unitaries)
-        for index in reversed(range(len(unitaries))):
-            pair = ctx.pairs[index]
+        both, gradients = torch.stack([states, gradient]), []
+        for unitary, pair in zip(unitaries.flip(0), ctx.pairs[::-1], strict=True):
             places = tuple(1 + register for register in pair)
             moved = both.movedim(places, (0, 1))
-            behind = moved.reshape(unitaries.shape[1], 2, -1)
-            before = (unitaries[index].mH @ behind.flatten(1)).view(behind.shape)
-            gradients[index] = behind[:, 1] @ before[:, 0].mH
-            both = before.view(moved.shape).movedim((0, 1), places)
-        return gradients, both[1], None
+            behind = moved.reshape(len(unitary), 2, -1)
+            before = (unitary.mH @ behind.reshape(len(unitary), -1)).reshape(behind.shape)
+            gradients.append(behind[:, 1] @ before[:, 0].mH)
+            both = before.reshape(moved.shape).movedim((0, 1), places)
+        return torch.stack(gradients[::-1]), both[1], None
+
+    @staticmethod
+    def jvp(ctx: Any, slopes: Tensor, slope: Tensor, _: None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        unitaries, states = ctx.saved_tensors
+        for unitary, change, pair in zip(unitaries, slopes, ctx.pairs, strict=True):
+            slope = _act(unitary, slope, pair) + _act(change, states, pair)
+            states = _act(unitary, states, pair)
+        return slope

@@ -5,6 +5,10 @@ E is G and the rest of the circuit, contracted. The best rotation is its polar f
 arXiv 0707.1454, for tensor networks). And a convex function of V lies above its tangent, so that going up the tangent
 goes up the function (Journee et al. 2010, arXiv 0811.4724). No step has a size, and none goes down.
 
+Where the environment says nothing, since it is zero or has no full rank, many rotations are equally good. The one that
+is nearest to the old block is taken: what is maximized is tr(E B) and a very small part of tr(B_old^T B), which only rises
+where B leaves B_old for something better, so that it takes nothing from the first term.
+
 This is for real blocks, which reach all of SO(4), so that every rotation has angles (`angles_of`).
 """
 
@@ -13,15 +17,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from qmae.ansatz import Ansatz
 from qmae.simulation.fusion import deal, embedded_entries
+from qmae.simulation.precision import constant, without_autocast
+
+KEEP = 64
+"""How much a block is held where it is, in units of the rounding error of a gradient of norm 1: above all that rounding
+puts into an environment where it should be zero, and far below what steers a block."""
 
 
-# Compared by identity, as its tensors cannot be.
+# Compared by identity, as its arrays cannot be.
 @dataclass(frozen=True, eq=False)
 class Site:
     """Blocks of a layer that act together, on two registers; a sweep goes from site to site.
@@ -36,14 +46,15 @@ class Site:
 
     registers: tuple[int, int]
     blocks: tuple[int, ...]
-    entries: tuple[Int[Tensor, "fused fused"], ...]
-    inner: tuple[Int[Tensor, "16 rest"], ...]
-    outer: Int[Tensor, "entries others"]
+    entries: tuple[Int[np.ndarray, "fused fused"], ...]
+    inner: tuple[Int[np.ndarray, "16 rest"], ...]
+    outer: Int[np.ndarray, "entries others"]
 
     def embed(self, blocks: Float[Tensor, "circuits pairs 4 4"], index: int) -> Float[Tensor, "circuits fused fused"]:
         """One of the site's blocks as a matrix on all of its qubits."""
         block = blocks[:, self.blocks[index]].flatten(1)
-        return torch.cat([block, block.new_zeros(len(block), 1)], 1)[:, self.entries[index]]
+        padded = torch.cat([block, block.new_zeros(len(block), 1)], 1)
+        return padded[:, constant(self.entries[index], device=block.device)]
 
     def fuse(self, blocks: Float[Tensor, "circuits pairs 4 4"]) -> Float[Tensor, "circuits fused fused"]:
         """The product of the site's blocks."""
@@ -54,9 +65,9 @@ class Site:
         self, blocks: Float[Tensor, "circuits pairs 4 4"], environment: Float[Tensor, "circuits fused fused"]
     ) -> Float[Tensor, "circuits fused fused"]:
         """Set the site's blocks, in place, each to the best for tr(environment product); returns their product."""
-        matrix = environment @ self.fuse(blocks) @ self.embed(blocks, 0).mT
+        matrix, keep = environment @ self.fuse(blocks) @ self.embed(blocks, 0).mT, KEEP * torch.finfo(blocks.dtype).eps
         for index, block in enumerate(self.blocks):
-            blocks[:, block] = polar(_trace(matrix, self.inner[index]))
+            blocks[:, block] = polar(_trace(matrix, self.inner[index]) + keep * blocks[:, block].mT)
             if index + 1 < len(self.blocks):
                 matrix = self.embed(blocks, index) @ matrix @ self.embed(blocks, index + 1).mT
         return self.fuse(blocks)
@@ -65,10 +76,11 @@ class Site:
 def polar(environment: Float[Tensor, "*batch dim dim"]) -> Float[Tensor, "*batch dim dim"]:
     """The rotation B, of determinant 1, for which tr(environment B) is largest."""
     left, _, right = torch.linalg.svd(environment)
-    sign = torch.linalg.det(left @ right)[..., None, None]
+    sign = torch.linalg.det(left @ right).sign()[..., None, None]
     return torch.cat([right[..., :-1, :], sign * right[..., -1:, :]], -2).mT @ left.mT
 
 
+@without_autocast()
 def sweep(
     blocks: Float[Tensor, "circuits layers pairs 4 4"], ansatz: Ansatz, gradient: Float[Tensor, "circuits dim dim"]
 ) -> Float[Tensor, "circuits layers pairs 4 4"]:
@@ -80,8 +92,18 @@ def sweep(
         gradient: of any function of V, its index <out| |in>.
 
     Returns:
-        The new blocks; tr(gradient^T V) is no less than before.
+        The new blocks; tr(gradient^T V) is no less than before, and a circuit without a gradient is left as it is.
     """
+    largest = gradient.abs().amax((1, 2))
+    steered = largest > 0
+    if not steered.all():
+        blocks = blocks.clone()
+        if steered.any():
+            blocks[steered] = sweep(blocks[steered], ansatz, gradient[steered])
+        return blocks
+    # Only its direction counts; squares of its entries might leave the range of the floating point numbers.
+    gradient = gradient / largest[:, None, None]
+    gradient = gradient / torch.linalg.matrix_norm(gradient, keepdim=True)
     blocks, (sites, levels) = blocks.clone(), sites_of(ansatz)
     circuit = [(blocks[:, layer], site) for layer in range(ansatz.layers) for site in sites]
     unitaries = [site.fuse(of_layer) for of_layer, site in circuit]
@@ -97,19 +119,18 @@ def sweep(
     return blocks
 
 
+@without_autocast()
 def matrices(blocks: Float[Tensor, "circuits layers pairs 4 4"], ansatz: Ansatz) -> Float[Tensor, "circuits dim dim"]:
     """V of every circuit, its index <out| |in>."""
     sites, levels = sites_of(ansatz)
-    product = torch.eye(2**ansatz.qubits).to(blocks).expand(len(blocks), -1, -1)
+    product = torch.eye(2**ansatz.qubits, dtype=blocks.dtype, device=blocks.device).expand(len(blocks), -1, -1)
     for layer in range(ansatz.layers):
         for site in sites:
             product = _before(product, site.fuse(blocks[:, layer]), site, levels)
     return product
 
 
-# A cached tensor must not become one of inference mode, whoever asks first.
 @lru_cache(maxsize=16)
-@torch.inference_mode(False)
 def sites_of(ansatz: Ansatz) -> tuple[tuple[Site, ...], tuple[int, ...]]:
     """The sites of a layer in the order in which they act, and the basis states of every register."""
     size = next(size for size in (2, 3, 1) if ansatz.qubits % size == 0 and ansatz.qubits > size)
@@ -128,6 +149,7 @@ def sites_of(ansatz: Ansatz) -> tuple[tuple[Site, ...], tuple[int, ...]]:
     return tuple(sites), (2**size,) * (ansatz.qubits // size)
 
 
+@without_autocast()
 def angles_of(blocks: Float[Tensor, "blocks 4 4"]) -> Float[Tensor, "blocks 6"]:
     """The angles of real blocks; `block_unitaries` is the inverse.
 
@@ -135,7 +157,7 @@ def angles_of(blocks: Float[Tensor, "blocks 4 4"]) -> Float[Tensor, "blocks 6"]:
     rotations about YX and ZY: so YI and ZY turn one of the two, and IY and YX the other, and the block is two Euler
     decompositions side by side.
     """
-    left, right = _factors().to(blocks)
+    left, right = constant(_factors(), device=blocks.device, dtype=blocks.dtype)
     products = torch.einsum("aij,bjk,nik->nab", left, right, blocks) / 4  # of rank 1: a quaternion times a quaternion
     first, size, second = torch.linalg.svd(products)
     outer = [_euler(factor[:, :4] * size[:, :1].sqrt()) for factor in (first[:, :, 0], second[:, 0])]
@@ -151,13 +173,12 @@ def _euler(quaternion: Float[Tensor, "blocks 4"]) -> tuple[Tensor, Tensor, Tenso
 
 
 @lru_cache(maxsize=1)
-def _factors() -> Float[Tensor, "2 4 4 4"]:
+def _factors() -> Float[np.ndarray, "2 4 4 4"]:
     """Units of the two quaternions: 1, the generator of the outer rotations, that of the inner one, their product."""
-    one, y = torch.eye(2, dtype=torch.complex128), torch.tensor([[0, -1j], [1j, 0]], dtype=torch.complex128)
-    x, z = torch.tensor([[0, 1], [1, 0]]).to(y), torch.diag(torch.tensor([1, -1])).to(y)
-    generators = [(-1j * torch.kron(*pair)).real for pair in ((y, one), (z, y), (one, y), (y, x))]
-    eye = torch.eye(4, dtype=torch.float64)
-    return torch.stack([torch.stack([eye, a, b, a @ b]) for a, b in (generators[:2], generators[2:])])
+    one, y = np.eye(2), np.array([[0, -1j], [1j, 0]])
+    x, z = np.array([[0, 1], [1, 0]]), np.diag([1, -1])
+    generators = [(-1j * np.kron(*pair)).real for pair in ((y, one), (z, y), (one, y), (y, x))]
+    return np.stack([np.stack([np.eye(4), a, b, a @ b]) for a, b in (generators[:2], generators[2:])])
 
 
 def _before(matrix: Tensor, unitary: Tensor, site: Site, levels: tuple[int, ...]) -> Tensor:
@@ -176,15 +197,14 @@ def _behind(matrix: Tensor, unitary: Tensor, site: Site, levels: tuple[int, ...]
     return product.movedim((-2, -1), places).reshape(shape)
 
 
-def _trace(matrix: Tensor, entries: Int[Tensor, "entries rest"]) -> Tensor:
+def _trace(matrix: Tensor, entries: Int[np.ndarray, "entries rest"]) -> Tensor:
     """Partial trace by the entries that it adds up."""
-    traced = matrix.flatten(1)[:, entries].sum(-1)
+    traced = matrix.flatten(1)[:, constant(entries, device=matrix.device)].sum(-1)
     return traced.unflatten(1, [round(traced.shape[1] ** 0.5)] * 2)
 
 
-def _traced_entries(wires: tuple[int, ...] | list[int], qubits: int) -> Int[Tensor, "entries rest"]:
+def _traced_entries(wires: tuple[int, ...] | list[int], qubits: int) -> Int[np.ndarray, "entries rest"]:
     """Which entries of a flattened matrix a partial trace over all qubits but `wires` adds up."""
-    table = (
-        torch.arange(2**qubits).view([2] * qubits).movedim([*wires], [*range(len(wires))]).reshape(2 ** len(wires), -1)
-    )
-    return (table[:, None] * 2**qubits + table[None]).flatten(0, 1)
+    bits = np.moveaxis(np.arange(2**qubits).reshape([2] * qubits), [*wires], [*range(len(wires))])
+    table = bits.reshape(2 ** len(wires), -1)
+    return (table[:, None] * 2**qubits + table[None]).reshape(4 ** len(wires), -1)

@@ -1,0 +1,186 @@
+"""Checks of images and masks at every public entry: what is accepted is right, what is not is refused in one line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch._C import _functorch
+
+from qmae.errors import InputError
+
+if TYPE_CHECKING:
+    from qmae.masking import Masks
+
+WHITE = 1 + 1e-6
+"""The brightest pixel that is accepted: 1, and what rounding adds to it."""
+
+
+PRECISIONS = torch.float32, torch.float64
+"""What models compute in."""
+
+
+def brightest_of(size: int) -> float:
+    """How bright the brightest pixel of any batch of originals is at the least.
+
+    The token is in units of pixel values, so that dark images give silently worse results than those that a model is
+    made for. Resizing with antialiasing dims thin strokes: the dimmest of MNIST's images has its maximum at 0.45 at
+    16 x 16 pixels, 0.23 at 8 x 8, 0.086 at 4 x 4 and 0.042 at 2 x 2. These bounds lie just below; those of images that
+    were divided by 255 twice, or multiplied by 0.1, do not reach them.
+    """
+    return min(0.4, size / 50)
+
+
+def check_tensor(images: Any, *, what: str = "images") -> None:
+    """Refuse what is no batch of images: three dimensions of floats, at least one image and one pixel.
+
+    Args:
+        images: what should be Float [N, height, width].
+        what: their name in the message.
+
+    Raises:
+        InputError: no tensor, another data type or shape, or an empty batch.
+    """
+    if not isinstance(images, Tensor):
+        raise InputError(f"{what} are of type {type(images).__name__}: give a torch tensor, as torch.as_tensor makes")
+    if images.layout != torch.strided or images.is_nested:
+        raise InputError(f"{what} are of a sparse or nested layout: give a dense tensor [N, height, width]")
+    kind = str(images.dtype).removeprefix("torch.")
+    if not images.is_floating_point():
+        mend = "use .float()" if images.dtype == torch.bool else "divide by what white is, 255 for bytes"
+        raise InputError(f"{what} are {kind}: pixels must be floats in [0, 1]; {mend}")
+    shape = list(images.shape)
+    if images.ndim == 4 and shape[1] == 1:
+        raise InputError(f"{what} of shape {shape} have a channel axis: give {what}[:, 0], of shape [N, height, width]")
+    if images.ndim == 2:
+        raise InputError(f"{what} of shape {shape} lack the axis of the batch: give {what}[None] for one image")
+    if images.ndim != 3:
+        raise InputError(f"{what} have shape {shape}: give grayscale images [N, height, width]")
+    if not images.numel():
+        raise InputError(f"{what} of shape {shape} hold no pixel: give one image at least")
+
+
+def check_pixels(images: Float[Tensor, "batch height width"], *, at_least: float = 0.0, what: str = "images") -> None:
+    """Refuse values that are no pixel intensities. What depends on values is not asked for under `torch.func.vmap`.
+
+    Args:
+        images: in [0, 1].
+        at_least: what the brightest pixel of all must reach, `brightest_of` for originals; black ones pass.
+        what: their name in the message.
+
+    Raises:
+        InputError: an image, which is named by its index, holds NaN, infinity or values outside [0, 1]; or all images
+            are far too dark to be scaled as they should be.
+    """
+    if not has_values(images):
+        return
+    low, high = (float(value) for value in images.detach().aminmax())
+    if not (low >= 0 and high <= WHITE):
+        raise InputError(_bad_pixels(images.detach(), what))
+    if 0 < high < at_least:
+        raise InputError(
+            f"the brightest pixel of {what} is {high:.3g}, white is 1: they are scaled wrongly; divide by their maximum"
+        )
+
+
+def _bad_pixels(images: Float[Tensor, "batch height width"], what: str) -> str:
+    low, high = images.flatten(1).amin(1), images.flatten(1).amax(1)
+    # NaN fails every comparison, so the good images are asked for rather than the bad ones.
+    bad = (~((low >= 0) & (high <= WHITE))).nonzero()[:, 0].tolist()
+    more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+    if not images[bad[0]].isfinite().all():
+        return f"{what}: image {bad[0]}{more} holds NaN or infinity; leave it out"
+    found = f"values from {low[bad[0]]:g} to {high[bad[0]]:g}"
+    return f"{what}: image {bad[0]}{more} holds {found}; pixels must lie in [0, 1]: divide by the maximum, bytes by 255"
+
+
+def check_lit(images: Float[Tensor, "batch height width"]) -> None:
+    """Refuse an image that has no direction as a quantum state.
+
+    Raises:
+        InputError: an image is all black; it is named by its index.
+    """
+    lit = images.detach().flatten(1).any(1)
+    if has_values(lit) and not lit.all():
+        black = (~lit).nonzero()[:, 0].tolist()
+        more = f" (and {len(black) - 1} more)" if len(black) > 1 else ""
+        raise InputError(
+            f"image {black[0]}{more} is all black: it has no direction to embed as a quantum state; leave it out"
+        )
+
+
+def check_batch(
+    images: Any, masks: Any, *, size: int | None = None, like: Tensor | None = None
+) -> Float[Tensor, "batch size size"]:
+    """Refuse images and masks that do not fit each other or the model, whatever the pixels' values.
+
+    Args:
+        images: what should be Float [N, size, size].
+        masks: what should be `Masks` of N images of this size.
+        size: pixels a side that the model is made for; None where any will do.
+        like: a parameter of the model, where there is one.
+
+    Returns:
+        The images in the precision of `like`; without it as they are, or float32 for what is shorter.
+
+    Raises:
+        InputError: images that `check_tensor` refuses; masks that are no `Masks`, or of another number or size; images,
+            masks and model that lie on different devices; or a model of half precision.
+    """
+    from qmae.masking import Masks  # it checks images by this module
+
+    check_tensor(images)
+    if not isinstance(masks, Masks):
+        raise InputError(f"masks are of type {type(masks).__name__}: draw them by PatchMask.sample or PatchMask.at")
+    shape, own = list(images.shape), masks.patch.image_size
+    if shape[1:] != [own, own] or size not in (None, own):
+        sizes = f"images have {shape[1]} x {shape[2]} pixels, masks {own} x {own}"
+        made_for = "" if size is None else f", and the model is made for {size} x {size}"
+        raise InputError(f"{sizes}{made_for}: make them of one size")
+    if len(masks) != len(images):
+        raise InputError(f"{len(images)} images and {len(masks)} masks: give one mask for each image")
+    places = {"images": images.device, "masks": masks.position.device} | (
+        {} if like is None else {"model": like.device}
+    )
+    if len(set(places.values())) > 1:
+        found = ", ".join(f"{name} on {device}" for name, device in places.items())
+        raise InputError(f"{found}: move them to one device by .to(device)")
+    if like is None:
+        return images if images.dtype in PRECISIONS else images.float()
+    if like.dtype not in PRECISIONS:
+        raise InputError(f"the model's parameters are {like.dtype}, too short to compute with: call model.float()")
+    return images.to(like.dtype)
+
+
+def check_visible(images: Float[Tensor, "batch size size"], masks: Masks, *, at_least: float = 0.0) -> None:
+    """Refuse pixel values that no mask hides and that are none; images may be whole or masked already.
+
+    What is hidden is not used and may be anything.
+
+    Args:
+        images: of which the visible pixels are in [0, 1].
+        masks: one per image.
+        at_least: as of `check_pixels`. Of masked images more than half of which is hidden nothing is asked for: there
+            may be nothing lit left.
+
+    Raises:
+        InputError: as `check_pixels`.
+    """
+    if not (has_values(images) and has_values(masks.position)):
+        return
+    hidden = masks.hidden
+    check_pixels(images.masked_fill(hidden, 0))
+    whole = images.nan_to_num(0, 0, 0).clamp(0, 1)
+    if masks.patch.ratio <= 0.5 or bool((whole * hidden).any()):
+        check_pixels(whole, at_least=at_least)
+
+
+def has_values(tensor: Tensor) -> bool:
+    """Whether a tensor's values can be asked for: not under `torch.func.vmap`, nor on the device `meta`."""
+    while _functorch.is_functorch_wrapped_tensor(tensor):
+        if _functorch.is_batchedtensor(tensor):
+            return False
+        tensor = _functorch.get_unwrapped(tensor)
+    return not tensor.is_meta
