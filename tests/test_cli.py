@@ -130,8 +130,9 @@ def test_train_classifier_on_own_data(command, small_data, tmp_path, run_folder)
     code, printed, _ = command("train-classifier", "--data", small_data, "--size", 8, "--epochs", 1, "--out", out)
     assert code == 0
     assert "accuracy on test images" in printed
-    assert command("evaluate", run_folder, "--classifier", out)[0] == 0
-    rows = json.loads((run_folder / "metrics.json").read_text())["rows"]
+    kept = tmp_path / "rows.json"
+    assert command("evaluate", run_folder, "--classifier", out, "--out", kept)[0] == 0
+    rows = json.loads(kept.read_text())["rows"]
     assert all(0 <= row["accuracy"] <= 1 for row in rows)
     np.savez(tmp_path / "unlabelled.npz", images=np.ones((5, 8, 8)))
     options = ["--data", tmp_path / "unlabelled.npz", "--size", 8, "--out", tmp_path / "other"]
@@ -486,7 +487,7 @@ def test_compare_puts_runs_between_floor_and_ceiling(command, tmp_path, small_da
     assert "**QAE** is above: " in (out / "report.md").read_text()
     lines = (out / "report.md").read_text().split("\n")
     assert sum(line.startswith("| ") for line in lines) == 2 + len(names)
-    assert "| nothing | 0 |" in "\n".join(lines)
+    assert "| black fill | 0 |" in "\n".join(lines)
     other = tmp_path / "other"
     assert command(*train[:-2], "--mask-ratio", 0.5, "--out", other)[0] == 0
     assert_refused(command("compare", runs[0], other, "--out", tmp_path / "no"), "other masks or images")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,11 +16,11 @@ from qmae.ceiling import FreeConfig, FreeModel
 from qmae.classical import ClassicalConfig, ClassicalModel
 from qmae.config import PRESETS, ModelConfig
 from qmae.errors import InputError
-from qmae.files import check_free, read_bytes, read_json, read_text, resolve, write_atomically
+from qmae.files import check_free, read_bytes, read_json, read_text, resolve, to_json, write_atomically
 from qmae.images import Fingerprint, fingerprint, keys_of, load_images
 from qmae.locks import locked
 from qmae.masking import PatchMask
-from qmae.models import CONFIG, WEIGHTS, MaskedAutoencoder, load_pretrained, locate
+from qmae.models import CONFIG, SHIPPED, WEIGHTS, MaskedAutoencoder, load_pretrained, locate, packaged
 from qmae.objective import Trainable
 from qmae.optimizers import check_method
 from qmae.progress import Progress, silent
@@ -192,7 +191,7 @@ class Run:
         return about
 
     def _write_config(self, content: dict[str, Any]) -> None:
-        write_atomically(self.folder / CONFIG, json.dumps(content, indent=2) + "\n")
+        write_atomically(self.folder / CONFIG, to_json(content))
 
     def _sum(self, name: str) -> str:
         return hashlib.sha256(read_bytes(self.folder / name)).hexdigest()
@@ -287,6 +286,11 @@ class Run:
             InputError: there is none, or it is damaged.
         """
         return load_model(self.folder)
+
+    @property
+    def is_packaged(self) -> bool:
+        """Whether it is a model that the package brings."""
+        return self.folder.name in SHIPPED and self.folder == packaged(self.folder.name)
 
     def history(self) -> History:
         """Read `history.csv`.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,7 +43,7 @@ def benchmark(
     import torch
 
     from qmae.benchmark import machine
-    from qmae.files import new_file, write_atomically
+    from qmae.files import new_file, to_json, write_atomically
     from qmae.images import load_images
 
     layers, device = layers or [1], torch_device(accelerator)
@@ -61,7 +60,7 @@ def benchmark(
         rows = _print_timings(peers, layers[0], images, seed, device)
     if as_json:
         content = {"machine": machine(device), "measurements": rows}
-        write_atomically(as_json, json.dumps(content, indent=2, allow_nan=False) + "\n")
+        write_atomically(as_json, to_json(content))
 
 
 def _check(peers: bool, qubits: list[int] | None, layers: list[int], figure: Path | None, device: torch.device) -> None:
