@@ -38,7 +38,7 @@ def test_sizes_that_are_no_power_of_two_are_refused(size):
 
 @pytest.mark.parametrize("size", [16.0, "16", True, 2**40])
 def test_sizes_of_another_kind_are_refused(unchecked, size):
-    with pytest.raises(InputError, match="image size .*: give a whole number"):
+    with pytest.raises(InputError, match=r"image size .*: give a whole number"):
         load_images(size=size)
 
 
