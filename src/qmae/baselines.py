@@ -164,6 +164,8 @@ class TokenPatch(Baseline):
             self.tokens[masks.patch] = self._fit(masks.patch)
         return torch.where(masks.hidden, self.tokens[masks.patch].to(visible), visible)
 
+    # Whoever measures it computes without gradients.
+    @torch.inference_mode(False)
     @torch.enable_grad()
     def _fit(self, patch: PatchMask) -> Float[Tensor, "size size"]:
         all_masks = patch.sample(len(self.images), generator=torch.Generator().manual_seed(0))
@@ -239,7 +241,7 @@ class Ridge(Baseline):
         of_visible.diagonal().add_(self.penalty)
         try:
             return torch.cholesky_solve(self.covariance[~hole][:, hole], torch.linalg.cholesky(of_visible))
-        except torch.linalg.LinAlgError as error:
+        except torch.linalg.LinAlgError as error:  # pyright: ignore[reportPrivateImportUsage]
             raise InputError(
                 f"a penalty of {self.penalty} leaves the regression undetermined: choose a larger one"
             ) from error

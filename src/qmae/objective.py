@@ -55,3 +55,17 @@ def check_finite(what: str, tensors: Iterable[Tensor]) -> None:
     # Images are divided by norms, and Adam by squares: where these overflow nothing is left, which must not pass.
     if not all(bool(tensor.detach().square().sum().isfinite()) for tensor in tensors):
         raise DivergenceError(f"{what} is not finite")
+
+
+def diverged(what: str, step: int, why: str, learning_rate: float) -> DivergenceError:
+    """The error that ends a training.
+
+    Args:
+        what: was trained.
+        step: counted from 1.
+        why: of `check_finite`.
+        learning_rate: that was too high.
+    """
+    return DivergenceError(
+        f"training {what} diverged at step {step}: {why}; choose a lower learning rate than {learning_rate:g}"
+    )

@@ -81,28 +81,29 @@ class Run:
         folder = locate(folder)
         try:
             content = read_json(folder / CONFIG)
-            training, known = content.get("training"), content.get("fingerprint")
+            model, training, known = content["model"], content.get("training"), content.get("fingerprint")
             data = content.get("data", "mnist") if training is None else content["data"]
-            if not all(isinstance(part, dict | None) for part in (content["model"], training, known)):
+            if not isinstance(data, str) or not all(isinstance(part, dict | None) for part in (model, training, known)):
                 raise ValueError(f"{CONFIG} has another form than settings have")
-            if not isinstance(data, str):
-                raise ValueError(f"its data, {str(data)[:50]}, is no path")
+        except KeyError as error:
+            raise InputError(
+                f"{folder} holds no training run ({CONFIG} lacks {error}): give the folder of `qmae train`"
+            ) from error
+        except ValueError as error:
+            raise InputError(f"{folder} holds no training run ({error}): give the folder of `qmae train`") from error
+        try:
             return cls(
                 folder,
-                _config(content["model"]),
+                _config(model),
                 None if training is None else _training(training, older="format" not in content),
                 data,
                 None if known is None else Fingerprint(**known),
                 content.get("skip_black", False) is True,
             )
-        except TypeError as error:
-            raise InputError(f"{folder} is of another version of qmae ({error}): train it anew by this one") from error
-        except KeyError as error:
+        except (TypeError, KeyError, ValueError, OverflowError, AttributeError) as error:
             raise InputError(
-                f"{folder} holds no training run ({CONFIG} lacks {error}): give the folder of `qmae train`"
+                f"{folder} is of another version of qmae, or damaged ({error}): train it anew by this one"
             ) from error
-        except (ValueError, OverflowError, AttributeError) as error:
-            raise InputError(f"{folder} holds no training run ({error}): give the folder of `qmae train`") from error
 
     @property
     def finished(self) -> bool:
@@ -340,7 +341,7 @@ def load_model(folder: Path) -> Trainable:
 
 
 def _training(values: dict[str, Any], *, older: bool) -> TrainingConfig:
-    training = TrainingConfig(**values)
+    training = TrainingConfig.from_dict(values)
     everything = older and training.method == "sweeps" and training.batch_size == 60_000
     return replace(training, batch_size=None) if everything else training
 

@@ -171,7 +171,7 @@ class Sweeps:
         self._write_angles(part, circuits)
 
     def _gradient(
-        self, part: int, unitaries: list[Float[Tensor, "circuits dim dim"]], batch: Batch
+        self, part: int, unitaries: list[Float[Tensor, "circuits _ _"]], batch: Batch
     ) -> Float[Tensor, "circuits dim dim"]:
         """Half the gradient of what a part's unitaries are to raise."""
         heralded = self.model.config.bottleneck == "herald"

@@ -22,7 +22,7 @@ from qmae.errors import DivergenceError, InputError
 from qmae.files import make_folder, refused, remove, write_atomically
 from qmae.masking import Masks
 from qmae.models import WEIGHTS, embed_references, in_batches
-from qmae.objective import Trainable, check_finite
+from qmae.objective import Trainable, check_finite, diverged
 from qmae.optimizers import build_optimizer, check_method
 from qmae.progress import Progress, silent
 from qmae.settings import TrainingConfig
@@ -133,8 +133,8 @@ def train(
         The history of all steps, those before a resume included.
 
     Raises:
-        InputError: a model, images, a device or a folder that cannot be used, or a config that is not for this model; or
-            the folder holds another training.
+        InputError: a model, images, a device or a folder that cannot be used, a config that is not for this model, or
+            a folder that holds another training.
         DivergenceError: a loss, a gradient, a parameter or the validation fidelity is not finite; the model is that of
             the last step before which all of them were, the folder that of the last finished epoch.
     """
@@ -147,10 +147,12 @@ def train(
     try:
         model.to(device)
         return _train(model, images.to(device), validation.to(device), config, place, progress)
-    except BaseException:
+    except BaseException as error:
         if place is not None and made:
             with suppress(OSError):  # an epoch lies there
                 place.rmdir()
+        if place is not None and isinstance(error, DivergenceError):
+            raise DivergenceError(f"{place}: {error}") from error
         raise
     finally:
         model.cpu()
@@ -298,10 +300,7 @@ class _TrainingState:
     def _diverged(self, step: int, why: str) -> DivergenceError:
         """Go back to the last parameters whose loss and gradient were finite."""
         self._restore(self.good)
-        return DivergenceError(
-            f"training {self.model.name} diverged at step {step}: {why}; choose a lower learning rate than "
-            f"{self.learning_rate:g}"
-        )
+        return diverged(self.model.name, step, why, self.learning_rate)
 
     def _parameters(self) -> list[Tensor]:
         return [parameter.detach().clone() for parameter in self.model.parameters()]
@@ -340,6 +339,6 @@ class _TrainingState:
             self.optimizer.load_state_dict(state["optimizer"])
             self.generator.set_state(state["generator"])
             self.history = History.of([list(map(float, row)) for row in state["history"]])
-            if self.history.epochs * self.steps_per_epoch != len(self.history.rows):
+            if not self.history.rows or self.history.epochs * self.steps_per_epoch != len(self.history.rows):
                 raise ValueError("its history is not one of whole epochs")
         self.good = self._parameters()

@@ -10,7 +10,6 @@ import typer
 
 from qmae.cli.common import MOST, AcceleratorOption, SeedOption, app, torch_device
 from qmae.errors import InputError
-from qmae.settings import TrainingConfig
 from qmae.terminal import console, show_progress
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def benchmark(
     layers: Annotated[
         list[int] | None, typer.Option(min=1, max=10_000, help="Of the ansatz; may be repeated with --qubits.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, max=MOST, help="Images per step.")] = TrainingConfig.batch_size,
+    batch_size: Annotated[int, typer.Option(min=1, max=MOST, help="Images per step.")] = 128,
     threads: Annotated[int, typer.Option(min=1, max=1024, help="Of torch.")] = 2,
     as_json: Annotated[Path | None, typer.Option("--json", help="Keep the measurements in this file.")] = None,
     figure: Annotated[Path | None, typer.Option(help="Draw what --qubits measures into this PNG file.")] = None,
