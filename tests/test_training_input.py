@@ -69,7 +69,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_training(data, tm
         (1, lambda images: images * (torch.arange(len(images)) > 0)[:, None, None]),
     ],
 )
-def test_images_that_are_none_are_refused(data, which, make):
+def test_images_that_are_none_are_refused(unchecked, data, which, make):
     data[which], model = make(data[which]), new_model()
     with pytest.raises(InputError):
         train(model, *data, SOME)
