@@ -280,7 +280,7 @@ class _TrainingState:
                 losses = self.optimizer.step(images[used], masks[used])
                 self.good = before
                 check_finite("a parameter", self.model.parameters())
-            except (DivergenceError, torch.linalg.LinAlgError) as error:
+            except (DivergenceError, torch.linalg.LinAlgError) as error:  # pyright: ignore[reportPrivateImportUsage]
                 raise self._diverged(len(self.history.rows) + 1, str(error)) from error
             except BaseException:
                 self._restore(before)
