@@ -26,7 +26,7 @@ def objective(
         model: what is trained.
         images: the originals.
         masks: one per image.
-        success_weight: L, what a discarded run costs.
+        success_weight: L, what a discarded shot costs.
     """
     # The data set was checked as a whole: a single batch of it may well be dark.
     losses = 1 - model._fidelity(images, masks)
@@ -36,7 +36,7 @@ def objective(
 
 
 def heralded(model: Trainable) -> bool:
-    """Whether runs of a model are discarded, so that it has a success probability below 1."""
+    """Whether shots of a model are discarded, so that it has a success probability below 1."""
     if isinstance(model, MaskedAutoencoder):
         return model.config.bottleneck == "herald"
     return isinstance(model, FreeModel) and model.heralded

@@ -23,9 +23,8 @@ MOMENTUM, LATER_MOMENTUM, RAMP = 0.8, 0.88, 20
 """Share of a block's last change that is made again before sweep k: 1 - `RAMP` / k, which grows as Nesterov's does, but
 at least the first and at most the second. docs/findings.md says what others gave."""
 
-
 LEAST_SUCCESS = 1e-6
-"""Of images that fewer runs than that come through, what is left is rounding error: their fidelity steers no block."""
+"""Of images that keep a smaller share of shots, what is left is rounding error: their fidelity steers no block."""
 
 
 def momentum(sweep: int) -> float:
@@ -64,7 +63,7 @@ class Sweeps:
     Args:
         model: trained in place: real blocks, a decoder that is not the encoder, no offsets.
         learning_rate: of the token, in units of pixel values.
-        success_weight: what a discarded run costs.
+        success_weight: what a discarded shot costs.
 
     Raises:
         InputError: as `check`.
