@@ -111,7 +111,7 @@ def test_runs_without_a_finished_epoch_or_with_damaged_files_are_refused(command
     (run / "history.csv").write_text("x,y\n")
     assert_refused(command("evaluate", run), "has no history.csv that can be read")
     (run / "history.csv").unlink()
-    assert_refused(command("evaluate", run), "has no history.csv that can be read")
+    assert_refused(command("evaluate", run), "holds no model that can be read")
     (run / "config.json").write_bytes(b"\xff\xfe")
     assert_refused(command("evaluate", run), "holds no training run")
     shutil.copy(run_folder / "config.json", run)

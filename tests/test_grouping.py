@@ -109,6 +109,12 @@ def test_trainings_of_different_lengths_and_unfinished_ones_are_compared_and_say
     assert "training.png" in figures(found, histories(found, runs))
 
 
+def test_a_run_that_lost_its_history_says_that_its_epochs_are_unknown(train, test_set):
+    run, other = train(quantum()), train(quantum(), replace(ONCE, seed=1))
+    (run.folder / "history.csv").unlink()
+    assert groups(compare([run, other], [], test_set)).keys() == {"qmae, epochs unknown", "qmae"}
+
+
 def test_networks_are_grouped_like_all_else(tmp_path, small_data):
     config = ClassicalConfig(PatchMask(8, 0.25), "autoencoder")
     runs = []

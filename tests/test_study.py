@@ -1,8 +1,10 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from qmae.errors import InputError
 from qmae.masking import PatchMask
 from qmae.runs import Run
 from qmae.study import MAIN, MASKS, SEEDS, Plan, study
@@ -86,3 +88,34 @@ def test_runs_of_a_plan_have_their_presets_settings(tmp_path, plan):
     assert all(isinstance(run, Run) and run.model.patch.ratio == 0.5 for run in runs)
     assert [run.training.seed for run in runs] == [0, 1, 0, 1, 0]
     assert runs[4].training.batch_size == 64
+
+
+def test_measurements_that_are_damaged_or_mean_something_else_are_made_again(tmp_path, plan):
+    plan = replace(plan, masks={MAIN: PatchMask(8, 0.25)}, seeds={"qmae": 1, "qae": 1}, restarts=1)
+    rows = study(plan, tmp_path).comparisons[MAIN].rows
+    path = tmp_path / "measured" / f"{MAIN}.npz"
+    whole = path.read_bytes()
+    with np.load(path) as content:
+        arrays = dict(content)
+    np.savez(tmp_path / "older.npz", **{**arrays, "format": 1})
+    np.savez(tmp_path / "empty.npz", **{**arrays, "rows": "[]"})
+    others = [(tmp_path / name).read_bytes() for name in ("older.npz", "empty.npz")]
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 255
+    for content in (b"", b"PK\x03\x04", whole[:-100], bytes(flipped), *others):
+        path.write_bytes(content)
+        fresh = []
+        again = study(plan, tmp_path, on_row=fresh.append).comparisons[MAIN].rows
+        assert again == rows == fresh
+    fresh = []
+    study(plan, tmp_path, on_row=fresh.append)
+    assert not fresh
+
+
+def test_plans_that_lack_what_the_report_says_are_refused_before_anything_is_trained(plan):
+    with pytest.raises(InputError, match="add what is missing"):
+        replace(plan, seeds={"unet": 1, "qae": 1})
+    with pytest.raises(InputError, match="under masks of 25%"):
+        replace(plan, masks={"50%": PatchMask(8, 0.5)})
+    with pytest.raises(InputError, match="several sizes"):
+        replace(plan, masks={MAIN: PatchMask(8, 0.25), "50%": PatchMask(16, 0.5)})

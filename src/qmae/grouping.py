@@ -82,6 +82,8 @@ def settings_of(run: Run) -> dict[str, Any]:
         return {**settings, "folder": str(run.folder)}
     training = {name: value for name, value in asdict(run.training).items() if name != "seed"}
     done = run.epochs_done
+    if done is None and not run.is_packaged:
+        return {**settings, **training, ALWAYS_SAID: "epochs unknown"}
     unfinished = {} if done in (None, run.training.epochs) else {ALWAYS_SAID: f"{done} of {run.training.epochs} epochs"}
     return {**settings, **training, **unfinished}
 
