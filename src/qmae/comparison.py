@@ -22,7 +22,7 @@ from qmae.bootstrap import bootstrap_interval
 from qmae.errors import InputError
 from qmae.evaluation import Subject, TestSet, complete
 from qmae.experiments import Pictures, first_of_each_class
-from qmae.files import to_json, write_atomically
+from qmae.files import read_bytes, to_json, write_atomically
 from qmae.grouping import check_distinct, settings_of, variants
 from qmae.masking import PatchMask
 from qmae.optimizers import Trainable
@@ -91,7 +91,7 @@ class Comparison:
                 else.
         """
         try:
-            with np.load(path) as content:
+            with np.load(io.BytesIO(read_bytes(path)), allow_pickle=False) as content:
                 if int(content["format"]) != FORMAT:
                     raise KeyError("format")
                 rows = [Row.from_dict(row) for row in json.loads(str(content["rows"]))]
