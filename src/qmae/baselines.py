@@ -241,7 +241,7 @@ class Ridge(Baseline):
         of_visible.diagonal().add_(self.penalty)
         try:
             return torch.cholesky_solve(self.covariance[~hole][:, hole], torch.linalg.cholesky(of_visible))
-        except torch.linalg.LinAlgError as error:
+        except torch.linalg.LinAlgError as error:  # pyright: ignore[reportPrivateImportUsage]
             raise InputError(
                 f"a penalty of {self.penalty} leaves the regression undetermined: choose a larger one"
             ) from error

@@ -17,9 +17,10 @@ from pennylane.operation import Operation
 from pennylane.wires import Wires, WiresLike
 
 from qmae.ansatz import BLOCKS, Ansatz, check_wiring
+from qmae.arrays import check_dimensions, shape_of
 from qmae.config import ModelConfig
 from qmae.errors import InputError
-from qmae.preparation import RealAmplitudeEmbedding, any_of
+from qmae.preparation import RealAmplitudeEmbedding, any_known
 from qmae.settings import Block, Bottleneck, Decoder, Overlap, Reset
 from qmae.values import choice, settle, shown, whole
 
@@ -60,7 +61,7 @@ class TwoQubitBlock(Operation):
 
     def __init__(self, weights: Any, wires: WiresLike, id: str | None = None) -> None:
         _kind(weights)
-        _check_dimensions(weights, "weights", "angles")
+        check_dimensions(weights, "weights", "angles")
         super().__init__(weights, wires=wires, id=id)
 
     @staticmethod
@@ -99,20 +100,6 @@ def _kind(weights: Any) -> Block:
     return _KINDS[angles]
 
 
-def _check_dimensions(values: Any, what: str, *shape: str) -> None:
-    """Refuse an array that has not the dimensions of `shape`, and at the most that of a batch before them."""
-    found = _shape_of(values, what)
-    if len(found) not in (len(shape), len(shape) + 1) or not all(found):
-        wanted = ", ".join(shape)
-        raise InputError(f"{what} of shape {found} are no array ({wanted}), nor one with a batch dimension before it")
-
-
-def _shape_of(values: Any, what: str) -> tuple[int, ...]:
-    if isinstance(values, list | tuple) or not hasattr(values, "shape"):
-        raise InputError(f"{what} are of type {type(values).__name__}: give an array of NumPy, torch or JAX")
-    return tuple(qp.math.shape(values))
-
-
 class AllPairsBlocks(Operation):
     r"""A `TwoQubitBlock` on every pair of wires in lexicographic order, layer after layer: the paper's encoder V.
 
@@ -142,7 +129,7 @@ class AllPairsBlocks(Operation):
                 f"{len(Wires(wires))} wires have {pairs} pairs; weights for {blocks} blocks are no whole layers"
             )
         _kind(weights)
-        _check_dimensions(weights, "weights", "blocks", "angles")
+        check_dimensions(weights, "weights", "blocks", "angles")
         super().__init__(weights, wires=wires, id=id)
 
     @staticmethod
@@ -204,7 +191,7 @@ def swap_test(ancilla: Hashable, first: WiresLike, second: WiresLike) -> None:
     registers = Wires(first), Wires(second)
     if not len(registers[0]) == len(registers[1]) > 0:
         raise InputError(f"a SWAP test compares registers of equal size, not {shown(first)} and {shown(second)}")
-    if len({ancilla, *registers[0], *registers[1]}) < 1 + 2 * len(registers[0]):
+    if len(Wires.all_wires([Wires(ancilla), *registers])) < 1 + 2 * len(registers[0]):
         raise InputError(f"a SWAP test of {shown(first)} and {shown(second)} by {shown(ancilla)} needs different wires")
     qp.Hadamard(ancilla)
     for pair in zip(*registers, strict=True):
@@ -385,13 +372,13 @@ class AutoencoderCircuit:
         wanted = {"angles": (angles, self.angle_shape)} | {name: (state, (dim,)) for name, state in states.items()}
         batches = set()
         for name, (values, shape) in wanted.items():
-            found = _shape_of(values, name)
+            found = shape_of(values, name)
             if found[len(found) - len(shape) :] != shape or len(found) > len(shape) + 1 or not all(found):
                 sizes = ", ".join(map(str, shape))
                 raise InputError(
                     f"{name} of shape {list(found)}: this circuit takes [{sizes}], or a batch [N, {sizes}]"
                 )
-            if any_of(values != values) or any_of(qp.math.abs(values) == math.inf):
+            if any_known(values != values) or any_known(qp.math.abs(values) == math.inf):
                 raise InputError(f"{name} hold NaN or infinity: give finite numbers")
             batches |= set(found[: -len(shape)])
         if batches and self.bottleneck == "herald":
@@ -399,8 +386,8 @@ class AutoencoderCircuit:
         if len(batches) > 1:
             raise InputError(f"batches of {' and '.join(map(str, sorted(batches)))} do not go together: give one size")
         for name, state in states.items():
-            if "complex" in qp.math.get_dtype_name(state) and any_of(qp.math.imag(state) != 0):
+            if "complex" in qp.math.get_dtype_name(state) and any_known(qp.math.imag(state) != 0):
                 raise InputError(f"{name} holds complex amplitudes: an image has real ones")
-            norm = qp.math.sqrt(qp.math.sum(qp.math.abs(state) ** 2, axis=-1))
-            if any_of(qp.math.abs(norm - 1) > 1e-5):
+            norm = qp.math.sqrt(qp.math.sum(qp.math.abs(state) ** 2, axis=-1))  # pyright: ignore[reportCallIssue]
+            if any_known(qp.math.abs(norm - 1) > 1e-5):
                 raise InputError(f"{name} is not of norm 1: divide it by its Euclidean norm")

@@ -74,8 +74,8 @@ class Sweeps:
         self.check(model)
         config = model.config
         self.model, self.learning_rate, self.success_weight = model, learning_rate, success_weight
-        trained = [] if model.token is None or not model.token.requires_grad else [model.token]
-        self.tokens = torch.optim.Adam(trained, learning_rate, fused=True) if trained else None
+        self.token = model.token if model.token is not None and model.token.requires_grad else None
+        self.tokens = None if self.token is None else torch.optim.Adam([self.token], learning_rate, fused=True)
         # Not as angles: those of a block near the identity jump, and so would the blocks that share them.
         every = model.blocks_of(model.angles.detach().view(-1, model.angles.shape[-1]))
         self.blocks = block_unitaries(every.flatten(0, 1), config.ansatz.block).view(*every.shape[:2], 4, 4)
@@ -131,14 +131,13 @@ class Sweeps:
 
     def _prepare_token(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
         """Give the token its gradient; returns the losses."""
-        token = self.model.token
-        with torch.set_grad_enabled(self.tokens is not None):
+        with torch.set_grad_enabled(self.token is not None):
             losses, minimized = objective(self.model, images, masks, self.success_weight)
         check_finite("the loss", [minimized])
-        if token is not None and self.tokens is not None:
-            (slope,) = torch.autograd.grad(minimized.sum(), [token])
-            check_finite("the gradient", [slope])
-            token.grad = slope
+        if self.token is not None:
+            (gradient,) = torch.autograd.grad(minimized.sum(), self.token)
+            check_finite("the gradient", [gradient])
+            self.token.grad = gradient
         return losses.detach()
 
     @torch.no_grad()

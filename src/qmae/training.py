@@ -339,6 +339,6 @@ class _TrainingState:
             self.optimizer.load_state_dict(state["optimizer"])
             self.generator.set_state(state["generator"])
             self.history = History.of([list(map(float, row)) for row in state["history"]])
-            if self.history.epochs * self.steps_per_epoch != len(self.history.rows):
+            if not self.history.rows or self.history.epochs * self.steps_per_epoch != len(self.history.rows):
                 raise ValueError("its history is not one of whole epochs")
         self.good = self._parameters()

@@ -45,10 +45,11 @@ def whole(value: Any, what: str, at_least: int | None = None, at_most: int | Non
     """
     if not isinstance(value, Integral) or isinstance(value, bool):
         raise InputError(f"{what} {shown(value)} is of type {type(value).__name__}: give a whole number")
-    if (at_least is not None and value < at_least) or (at_most is not None and value > at_most):
+    result = int(value)
+    if (at_least is not None and result < at_least) or (at_most is not None and result > at_most):
         bounds = [f"{name} {bound}" for name, bound in (("from", at_least), ("to", at_most)) if bound is not None]
         raise InputError(f"{what} {shown(value)} is out of bounds: give a whole number {' '.join(bounds)}")
-    return int(value)
+    return result
 
 
 def number(value: Any, what: str, *, at_least: float = -math.inf, at_most: float = math.inf) -> float:
