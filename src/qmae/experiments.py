@@ -190,6 +190,7 @@ def reproduce(
             measure(yardstick, ratio)
     for run in protocol.runs(folder):
         model, history = run.train(device=device, progress=progress), run.history()
+        assert run.training is not None  # it was trained just now
         ratio, seed = run.model.patch.ratio, run.training.seed
         for common in dict.fromkeys((ratio, TABLE_RATIO)):
             measure(model, common, seed=seed, train_seconds=run.seconds)

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import LogLocator
 from torch import Tensor
 
@@ -158,8 +159,9 @@ def image_grid(rows: Sequence[tuple[str, Tensor]], hidden: Sequence[Tensor | Non
     cell = min(CELL, PAGE[0] / columns, PAGE[1] / len(rows))
     font = min(9, 60 * cell)
     width = cell * columns + longest * font / 110 + 0.2
-    figure = Figure(figsize=(width, 1.03 * cell * len(rows)), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.02 * cell, h_pad=0.02 * cell)  # pyright: ignore[reportOptionalMemberAccess]
+    figure = Figure(
+        figsize=(width, 1.03 * cell * len(rows)), layout=ConstrainedLayoutEngine(w_pad=0.02 * cell, h_pad=0.02 * cell)
+    )
     axes = figure.subplots(len(rows), columns, squeeze=False)
     holes = [*hidden, *[None] * (len(rows) - len(hidden))]
     for (text, images), hole, line in zip(rows, holes, axes, strict=True):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation, Text
@@ -53,7 +54,7 @@ def place_labels(axes: Axes, labels: Sequence[Label]) -> list[Annotation]:
     figure.draw_without_rendering()  # labels outside have moved the axes' edge
     taken = [Text.get_window_extent(annotation) for annotation in placed]  # without their lines
     points = [label for label in labels if label.x is not None]
-    for x, y in axes.transData.transform([(label.x, label.y) for label in points] or [(0, 0)]):
+    for x, y in axes.transData.transform(np.array([(label.x, label.y) for label in points]).reshape(-1, 2)):
         taken.append(Bbox.from_bounds(x - 3, y - 3, 6, 6))
     for label in sorted(points, key=lambda label: label.y):
         placed.append(_beside_point(axes, label, taken))
