@@ -155,11 +155,9 @@ class TestSet:
     @property
     def left_out(self) -> str | None:
         """What cannot be measured on these images, and why, in a sentence; None if all can."""
-        size = self.images.shape[-1]
-        least = f"{SSIM_SIDE} x {SSIM_SIDE}"
-        return (
-            None if size >= SSIM_SIDE else f"SSIM is left out: it needs images of {least} pixels, not {size} x {size}"
-        )
+        if (size := self.images.shape[-1]) >= SSIM_SIDE:
+            return None
+        return f"SSIM is left out: it needs images of {SSIM_SIDE} x {SSIM_SIDE} pixels at least, not {size} x {size}"
 
     @classmethod
     def load(
