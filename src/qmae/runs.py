@@ -16,7 +16,7 @@ from jaxtyping import Bool
 from qmae.ceiling import FreeConfig, FreeModel
 from qmae.classical import ClassicalConfig, ClassicalModel
 from qmae.config import PRESETS, ModelConfig
-from qmae.errors import InputError
+from qmae.errors import InputError, VersionError
 from qmae.files import check_free, read_bytes, read_json, read_text, resolve, write_atomically
 from qmae.images import Fingerprint, fingerprint, keys_of, load_images
 from qmae.locks import locked
@@ -95,7 +95,7 @@ class Run:
                 None if known is None else Fingerprint(**known),
                 content.get("skip_black", False) is True,
             )
-        except TypeError as error:
+        except (VersionError, TypeError) as error:
             raise InputError(f"{folder} is of another version of qmae ({error}): train it anew by this one") from error
         except KeyError as error:
             raise InputError(
