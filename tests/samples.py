@@ -1,6 +1,7 @@
 """Angles and states about which nothing is special, and a count of what is in memory."""
 
 import weakref
+from contextlib import contextmanager
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -20,6 +21,24 @@ def random_states(qubits, count=2, seed=1):
 def tied(encoder):
     """The paper's model: the decoder is the encoder backwards."""
     return Autoencoder(encoder, encoder)
+
+
+def interrupting(after):
+    """A progress that presses Ctrl-C after so many steps."""
+
+    @contextmanager
+    def progress(description, total):
+        done = 0
+
+        def advance(units):
+            nonlocal done
+            done += units
+            if units and done >= after:
+                raise KeyboardInterrupt
+
+        yield advance
+
+    return progress
 
 
 class LiveTensors(TorchDispatchMode):

@@ -130,8 +130,9 @@ def test_train_classifier_on_own_data(command, small_data, tmp_path, run_folder)
     code, printed, _ = command("train-classifier", "--data", small_data, "--size", 8, "--epochs", 1, "--out", out)
     assert code == 0
     assert "accuracy on test images" in printed
-    assert command("evaluate", run_folder, "--classifier", out)[0] == 0
-    rows = json.loads((run_folder / "metrics.json").read_text())["rows"]
+    kept = tmp_path / "rows.json"
+    assert command("evaluate", run_folder, "--classifier", out, "--out", kept)[0] == 0
+    rows = json.loads(kept.read_text())["rows"]
     assert all(0 <= row["accuracy"] <= 1 for row in rows)
     np.savez(tmp_path / "unlabelled.npz", images=np.ones((5, 8, 8)))
     options = ["--data", tmp_path / "unlabelled.npz", "--size", 8, "--out", tmp_path / "other"]
@@ -290,7 +291,7 @@ def test_run_estimates_on_a_device(command, run_folder, tmp_path):
     options = ["--images", 2, "--shots", 500, "--overlap", "inverse", "--device-option", "seed=1", "--out", out]
     code, printed, _ = command("run", run_folder, "--device", "default.qubit", *options)
     assert code == 0
-    assert "7 qubits on default.qubit, 500 runs per value" in printed
+    assert "7 qubits on default.qubit, 500 shots per value" in printed
     assert (
         len(re.findall(r"image \d: fidelity 0\.\d{4} ± 0\.0\d{3}, exact 0\.\d{4}; reconstruction off by", printed)) == 2
     )
@@ -304,7 +305,7 @@ def test_run_estimates_on_a_device(command, run_folder, tmp_path):
     ("options", "message"),
     [
         (["--device", "nope"], "no device 'nope'"),
-        (["--shots", 0], "0 shots give no estimate: choose 1 or more"),
+        (["--shots", 0], "Invalid value for '--shots'"),
         (["--device-option", "color=3"], "cannot be opened with these options"),
         (["--device-option", "wires=4"], "has 4 wires, the circuit needs 14: give it more"),
         (["--device-option", "seed"], "'seed' is no key=value: write it as in --device-option seed=1"),
@@ -420,7 +421,7 @@ def test_ceiling_goes_on_where_it_stopped_and_keeps_its_result(command, tmp_path
     for _ in range(2):
         code, printed, _ = command(*search, "--design", "tied", "--design", "heralded")
         assert code == 0
-        assert re.fullmatch(r"(?s)tied .* runs kept 100.0%\nheralded .* runs kept [\d.]+%\n", printed)
+        assert re.fullmatch(r"(?s)tied .* shots kept 100.0%\nheralded .* shots kept [\d.]+%\n", printed)
     rows = json.loads((tmp_path / "best" / "metrics.json").read_text())["rows"]
     assert [row["model"] for row in rows] == ["tied", "heralded"]
     assert 0 < rows[1]["success_probability"] < 1
@@ -455,7 +456,7 @@ def test_models_beyond_the_paper_are_runs_like_any_other(command, tmp_path, smal
     assert 0 < json.loads((run / "metrics.json").read_text())["rows"][0]["success_probability"] < 1
     code, printed, _ = command("run", run, "--images", 1, "--shots", 200, "--overlap", "inverse")
     assert code == 0
-    assert re.search(r"image 0: fidelity .* \d+% of the runs kept", printed)
+    assert re.search(r"image 0: fidelity .* \d+% of the shots kept", printed)
     code, printed, _ = command("export", run, "--out", tmp_path / "heralded.qasm")
     assert code == 0
     assert "where the bits `herald` are 0" in printed
@@ -486,7 +487,7 @@ def test_compare_puts_runs_between_floor_and_ceiling(command, tmp_path, small_da
     assert "**QAE** is above: " in (out / "report.md").read_text()
     lines = (out / "report.md").read_text().split("\n")
     assert sum(line.startswith("| ") for line in lines) == 2 + len(names)
-    assert "| nothing | 0 |" in "\n".join(lines)
+    assert "| black fill | 0 |" in "\n".join(lines)
     other = tmp_path / "other"
     assert command(*train[:-2], "--mask-ratio", 0.5, "--out", other)[0] == 0
     assert_refused(command("compare", runs[0], other, "--out", tmp_path / "no"), "other masks or images")

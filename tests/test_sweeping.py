@@ -1,6 +1,9 @@
 """Training by sweeps."""
 
+import json
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,11 +11,12 @@ import torch
 from qmae.config import ModelConfig
 from qmae.errors import InputError
 from qmae.images import load_images
-from qmae.masking import PatchMask
+from qmae.masking import Masks, PatchMask
 from qmae.models import MaskedAutoencoder
 from qmae.runs import Run
-from qmae.settings import TrainingConfig
+from qmae.settings import TRAINING, TrainingConfig
 from qmae.sweeping import Sweeps, momentum
+from qmae.training import train
 
 PATCH = PatchMask(8, 0.25)
 REAL = {"block": "so4", "initial_spread": 0.3, "mask_token": "none"}
@@ -105,6 +109,127 @@ def test_a_training_by_sweeps_goes_on_where_it_stopped(small_data, tmp_path, mon
     resumed = run.train()
     assert torch.equal(resumed.angles, whole.angles)
     assert torch.equal(resumed.token, whole.token)
+
+
+@pytest.mark.parametrize("preset", ["qmae-plus", "qmae-heralded", "qmae-compressed"])
+@pytest.mark.parametrize("present", [[1], [0, 2, 3]])
+def test_circuits_without_images_in_the_batch_are_not_touched(preset, present, small_data, generator):
+    images = load_images(str(small_data), size=8)[0][:12]
+    model = MaskedAutoencoder.from_preset(preset, patch=PATCH, layers=2, initial_spread=0.3)
+    sweeps = Sweeps(model, learning_rate=0.1)
+    for _ in range(2):
+        sweeps.step(images, PATCH.sample(len(images), generator=generator))  # so that there is momentum
+    absent = [position for position in range(4) if position not in present]
+    before = [tensor.detach().clone() for tensor in (model.angles, sweeps.blocks, sweeps.last)]
+    sweeps.step(images, Masks(PATCH, torch.tensor(present).repeat(12)[:12]))
+    for old, new in zip(before, (model.angles, sweeps.blocks, sweeps.last), strict=True):
+        assert torch.equal(new[absent], old[absent])
+        assert all(not torch.equal(new[position], old[position]) for position in present)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_losses_of_a_step_are_those_before_it(name, small_data, generator):
+    images = load_images(str(small_data), size=8)[0]
+    masks = PATCH.sample(len(images), generator=generator)
+    settings = {**REAL, **MODELS[name], "mask_token": "per_position"}
+    model = MaskedAutoencoder(ModelConfig(PATCH, **settings), generator=generator)
+    sweeps = Sweeps(model, learning_rate=0.1)
+    for _ in range(3):
+        expected = model(images, masks).detach()
+        assert torch.equal(sweeps.step(images, masks), expected)
+
+
+@pytest.mark.parametrize("name", ["one for every place", "heralded, decoded"])
+def test_a_step_moves_the_token_once(name, small_data, generator):
+    """The first step of Adam is as long as the learning rate, against the sign of the gradient."""
+    images = load_images(str(small_data), size=8)[0]
+    masks = PATCH.sample(len(images), generator=generator)
+    settings = {**REAL, **MODELS[name], "mask_token": "per_position"}
+    model = MaskedAutoencoder(ModelConfig(PATCH, **settings), generator=generator)
+    (slope,) = torch.autograd.grad(model(images, masks).sum(), [model.token])
+    Sweeps(model, learning_rate=0.25).step(images, masks)
+    torch.testing.assert_close(model.token.detach(), -0.25 * slope.sign(), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("count", [1, 5])
+def test_equal_images_do_not_make_a_circuit_jump(name, count, monkeypatch):
+    """What they leave open stays: without momentum, sweeps come to rest."""
+    monkeypatch.setattr("qmae.sweeping.MOMENTUM", 0.0)
+    image = torch.zeros(8, 8)
+    image[4:6, 4:6] = 1
+    images, masks = image.repeat(count, 1, 1), PATCH.at(0, count)
+    model = MaskedAutoencoder(ModelConfig(PATCH, **REAL, **MODELS[name]), generator=torch.Generator().manual_seed(0))
+    sweeps = Sweeps(model, learning_rate=0.1)
+    losses = [sweeps.step(images, masks).mean().item() for _ in range(30)]
+    before = sweeps.blocks.clone()
+    losses.append(sweeps.step(images, masks).mean().item())
+    assert all(later <= earlier + 1e-5 for earlier, later in pairwise(losses))
+    assert losses[-1] < 0.01
+    torch.testing.assert_close(sweeps.blocks, before, atol=0.01, rtol=0)
+
+
+def test_images_of_which_no_shot_is_kept_steer_nothing():
+    """The identity brings the visible pixel to trash 1, so that the success probability is 0."""
+    config = ModelConfig(PATCH, **{**REAL, **MODELS["heralded, decoded"], "trash_wires": (0, 6), "initial_spread": 0})
+    model = MaskedAutoencoder(config, generator=torch.Generator())
+    image = torch.zeros(1, 8, 8)
+    image[0, 7, 7] = 1
+    masks = PATCH.at(0, 1)
+    assert model.success_probability(image, masks).item() < 1e-9
+    before = model.angles.detach().clone()
+    losses = Sweeps(model, learning_rate=0.1).step(image, masks)
+    assert losses.tolist() == [1]
+    assert torch.equal(model.angles, before)
+
+
+@pytest.mark.parametrize("preset", ["qmae-small", "qmae-plus", "qmae-heralded", "qmae-compressed"])
+def test_few_images_train(preset, small_data):
+    images, validation = (load_images(small_data, split=split, size=8)[0] for split in ("train", "validation"))
+    model = MaskedAutoencoder.from_preset(preset, patch=PATCH, layers=2)
+    history = train(model, images[:13], validation[:2], replace(TRAINING[preset], epochs=30))
+    assert len(history.rows) == 30  # one step an epoch: all images
+    assert all(0 <= loss <= 1 for loss in history.column("loss_mean"))
+    assert model.angles.isfinite().all()
+
+
+def test_black_batches_without_a_token_are_skipped(small_data):
+    """One lit pixel that is hidden in one batch of four, and then nothing is left to embed."""
+    image = torch.zeros(8, 8, 8)
+    image[:, 0, 0] = 1
+    model = MaskedAutoencoder(ModelConfig(PATCH, **REAL, **MODELS["one for every place"]), generator=torch.Generator())
+    history = train(model, image, image, TrainingConfig(4, batch_size=1, learning_rate=0.1, method="sweeps"))
+    assert 0 < sum(history.column("skipped")) < 32
+    assert model.angles.isfinite().all()
+
+
+def test_older_folders_that_say_sixty_thousand_for_all_are_those_of_the_presets(tmp_path, small_data):
+    preset = ModelConfig.preset("qmae-small", PATCH, layers=1)
+    run = Run(tmp_path / "run", preset, replace(TRAINING["qmae-small"], epochs=1), str(small_data))
+    run.train()
+    config = tmp_path / "run" / "config.json"
+    content = json.loads(config.read_text())
+    assert content["training"]["batch_size"] is None
+    content["training"]["batch_size"] = 60_000
+    # This version writes no such number for all; what stands there is meant.
+    config.write_text(json.dumps(content))
+    assert Run.open(run.folder).training.batch_size == 60_000
+    del content["format"]
+    config.write_text(json.dumps(content))
+    assert Run.open(run.folder).training == run.training
+    run.check_settings()
+    assert Run.open(Path("qmae-plus-25")).training == TRAINING["qmae-plus"]
+
+
+def test_frozen_parameters_are_left_alone(small_data, generator):
+    images = load_images(str(small_data), size=8)[0]
+    model = MaskedAutoencoder.from_preset("qmae-plus", patch=PATCH, layers=1)
+    model.token.requires_grad_(False)
+    Sweeps(model, learning_rate=0.1).step(images, PATCH.sample(len(images), generator=generator))
+    assert not model.token.any()
+    model.angles.requires_grad_(False)
+    with pytest.raises(InputError, match="frozen"):
+        Sweeps(model, learning_rate=0.1)
 
 
 def test_models_without_free_real_blocks_are_refused(generator):

@@ -85,3 +85,41 @@ def test_a_circuit_is_found_again_from_its_matrix(generator):
     for _ in range(100):
         blocks = sweep(blocks, ansatz, hidden)
     assert (hidden * matrices(blocks, ansatz)).sum().item() == pytest.approx(8, abs=0.01)
+
+
+def test_without_a_gradient_a_circuit_stays_as_it_is(generator):
+    ansatz = Ansatz(4, 2, "so4")
+    blocks = rotations(3, 2, 6, generator=generator)
+    gradient = torch.zeros(3, 16, 16, dtype=torch.float64)
+    assert torch.equal(sweep(blocks, ansatz, gradient), blocks)
+    gradient[1] = torch.randn(16, 16, generator=generator, dtype=torch.float64)
+    found = sweep(blocks, ansatz, gradient)
+    assert torch.equal(found[::2], blocks[::2])
+    assert torch.equal(found[1:2], sweep(blocks[1:2], ansatz, gradient[1:2]))
+
+
+def test_of_many_best_rotations_the_nearest_is_taken(generator):
+    """To bring one vector onto another: the rotation in the plane of the two, by hand."""
+    old = rotations(1, 1, 1, generator=generator)
+    state, goal = torch.nn.functional.normalize(torch.randn(2, 4, generator=generator, dtype=torch.float64))
+    now = old[0, 0, 0] @ state
+    plane = torch.stack([now, torch.nn.functional.normalize(goal - (goal @ now) * now, dim=0)])
+    cos, sin = now @ goal, plane[1] @ goal
+    turned = torch.stack([torch.stack([cos, -sin]), torch.stack([sin, cos])])
+    expected = (torch.eye(4).double() + plane.T @ (turned - torch.eye(2)) @ plane) @ old[0, 0, 0]
+    torch.testing.assert_close(expected @ state, goal)
+    found = sweep(old, Ansatz(2, 1, "so4"), torch.outer(goal, state)[None])
+    torch.testing.assert_close(found[0, 0, 0], expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("qubits", [2, 4, 6])
+def test_blocks_that_an_image_does_not_reach_do_not_jump(qubits, dtype, generator):
+    """One lit pixel that is where it should be: all is as good as it can be, and most is left open."""
+    ansatz = Ansatz(qubits, 2, "so4")
+    blocks = torch.eye(4, dtype=dtype).expand(1, 2, len(ansatz.pairs) // 2, 4, 4)
+    gradient = torch.zeros(1, 2**qubits, 2**qubits, dtype=dtype)
+    gradient[0, 3, 3] = 1e-30  # its size does not matter
+    for _ in range(5):
+        blocks = sweep(blocks, ansatz, gradient)
+    torch.testing.assert_close(blocks, torch.eye(4, dtype=dtype).expand_as(blocks), atol=1e-4, rtol=0)

@@ -1,6 +1,5 @@
 import csv
 import io
-from contextlib import contextmanager
 
 import pytest
 import torch
@@ -11,6 +10,7 @@ from qmae.errors import InputError
 from qmae.files import write_atomically
 from qmae.runs import Run
 from qmae.training import COLUMNS, History, mean_fidelity
+from samples import interrupting
 
 PATCH = PatchMask(8, 0.25)
 
@@ -22,24 +22,6 @@ def data(small_data):
 
 def new_model(name="qmae", seed=0):
     return MaskedAutoencoder.from_preset(name, patch=PATCH, seed=seed)
-
-
-def interrupting(after):
-    """A progress that presses Ctrl-C after so many steps."""
-
-    @contextmanager
-    def progress(description, total):
-        done = 0
-
-        def advance(units):
-            nonlocal done
-            done += units
-            if units and done >= after:
-                raise KeyboardInterrupt
-
-        yield advance
-
-    return progress
 
 
 def test_training_descends_and_beats_an_untrained_model(data):
@@ -200,5 +182,5 @@ def test_a_black_training_image_is_refused_before_training(data):
 
 @pytest.mark.parametrize("setting", [{"epochs": 0}, {"batch_size": 0}, {"learning_rate": 0.0}])
 def test_settings_must_be_positive(setting):
-    with pytest.raises(InputError, match="must be positive"):
+    with pytest.raises(InputError, match=r"must be positive|out of bounds"):
         TrainingConfig(**setting)

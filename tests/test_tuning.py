@@ -32,10 +32,14 @@ def test_a_search_can_be_repeated_and_goes_on_where_it_stopped(tmp_path, small_d
     assert without_time(search(tmp_path, small_data)) == without_time(trials)
 
 
-def test_a_training_that_diverges_is_the_worst_and_not_the_end(tmp_path, small_data, monkeypatch):
-    monkeypatch.setattr("qmae.training.mean_fidelity", lambda *args: float("nan"))
-    trials = search(tmp_path, small_data, trials=2)
+def test_a_training_that_diverges_is_the_worst_and_not_the_end(tmp_path, small_data):
+    trials = search(tmp_path, small_data, trials=2, learning_rates=(1e38, 1e39))
     assert [trial.validation_fidelity for trial in trials] == [0, 0]
+    assert all(trial.diverged and "diverged" in str(trial) for trial in trials)
+    assert report([trials]).count("| diverged |") == 2
+    assert "**" not in report([trials])
+    again = search(tmp_path, small_data, trials=2, learning_rates=(1e38, 1e39))
+    assert without_time(again) == without_time(trials)
 
 
 def test_the_report_lists_every_trial_and_marks_the_best(tmp_path, small_data):
@@ -55,5 +59,5 @@ def test_without_optuna_the_search_says_how_to_get_it(tmp_path, small_data, monk
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", missing)
-    with pytest.raises(InputError, match=r"qmae\[tune\]"):
+    with pytest.raises(InputError, match="needs Optuna: pip install"):
         search(tmp_path, small_data)

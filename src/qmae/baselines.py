@@ -164,6 +164,8 @@ class TokenPatch(Baseline):
             self.tokens[masks.patch] = self._fit(masks.patch)
         return torch.where(masks.hidden, self.tokens[masks.patch].to(visible), visible)
 
+    # Whoever measures it computes without gradients.
+    @torch.inference_mode(False)
     @torch.enable_grad()
     def _fit(self, patch: PatchMask) -> Float[Tensor, "size size"]:
         all_masks = patch.sample(len(self.images), generator=torch.Generator().manual_seed(0))

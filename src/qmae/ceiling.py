@@ -1,7 +1,8 @@
-"""What a design could reach if its gates were no limit: the same model with free matrices, found by optimization.
+"""What a design reaches if its gates are no limit: the same model with free matrices, found by optimization.
 
-A search finds a lower bound: "best found, free matrix", never a proof. It says how much is lost to the ansatz and how
-much to the idea.
+It is the best that the search found for free matrices, no proof that there is nothing better, and no bound on what the
+circuit reaches: its gates may not be able to make these matrices. It says how much is lost to the ansatz and how much
+to the idea.
 """
 
 from __future__ import annotations
@@ -96,8 +97,8 @@ DESIGNS: dict[str, str] = {
     "free": "decoder another orthogonal matrix, a token for every position",
     "channel": "any channel with so many Kraus operators, the same for all positions; a token for every position",
     "unitary-per-position": "one orthogonal matrix for every position, nothing discarded",
-    "heralded": "any linear map, the same for all positions, renormalized: runs are discarded",
-    "heralded-per-position": "one linear map for every position, renormalized: runs are discarded",
+    "heralded": "any linear map, the same for all positions, renormalized: shots are discarded",
+    "heralded-per-position": "one linear map for every position, renormalized: shots are discarded",
 }
 """The designs, from the paper's to the freest."""
 
@@ -145,7 +146,7 @@ class FreeModel(Model, nn.Module):
 
     @property
     def heralded(self) -> bool:
-        """Whether runs are discarded."""
+        """Whether shots are discarded."""
         return self.config.heralded
 
     def maps(self) -> Float[Tensor, "maps kraus dim dim"]:

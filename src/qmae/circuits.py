@@ -20,7 +20,7 @@ from qmae.ansatz import BLOCKS, Ansatz, check_wiring
 from qmae.arrays import check_dimensions, shape_of
 from qmae.config import ModelConfig
 from qmae.errors import InputError
-from qmae.preparation import RealAmplitudeEmbedding, any_of
+from qmae.preparation import RealAmplitudeEmbedding, any_known
 from qmae.settings import Block, Bottleneck, Decoder, Overlap, Reset
 from qmae.values import choice, settle, shown, whole
 
@@ -378,7 +378,7 @@ class AutoencoderCircuit:
                 raise InputError(
                     f"{name} of shape {list(found)}: this circuit takes [{sizes}], or a batch [N, {sizes}]"
                 )
-            if any_of(values != values) or any_of(qp.math.abs(values) == math.inf):
+            if any_known(values != values) or any_known(qp.math.abs(values) == math.inf):
                 raise InputError(f"{name} hold NaN or infinity: give finite numbers")
             batches |= set(found[: -len(shape)])
         if batches and self.bottleneck == "herald":
@@ -386,8 +386,8 @@ class AutoencoderCircuit:
         if len(batches) > 1:
             raise InputError(f"batches of {' and '.join(map(str, sorted(batches)))} do not go together: give one size")
         for name, state in states.items():
-            if "complex" in qp.math.get_dtype_name(state) and any_of(qp.math.imag(state) != 0):
+            if "complex" in qp.math.get_dtype_name(state) and any_known(qp.math.imag(state) != 0):
                 raise InputError(f"{name} holds complex amplitudes: an image has real ones")
-            norm = qp.math.sqrt(qp.math.sum(qp.math.abs(state) ** 2, axis=-1))
-            if any_of(qp.math.abs(norm - 1) > 1e-5):
+            norm = qp.math.sqrt(qp.math.sum(qp.math.abs(state) ** 2, axis=-1))  # pyright: ignore[reportCallIssue]
+            if any_known(qp.math.abs(norm - 1) > 1e-5):
                 raise InputError(f"{name} is not of norm 1: divide it by its Euclidean norm")

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import mean
 from typing import Any
+from zipfile import BadZipFile
+from zlib import error as ZlibError
 
 import numpy as np
 import torch
@@ -18,10 +20,13 @@ from torch import Tensor
 from qmae.baselines import Yardstick
 from qmae.bootstrap import bootstrap_interval
 from qmae.errors import InputError
-from qmae.evaluation import Row, Subject, TestSet, complete
+from qmae.evaluation import Subject, TestSet, complete
 from qmae.experiments import Pictures, first_of_each_class
-from qmae.files import write_atomically
+from qmae.files import to_json, write_atomically
+from qmae.grouping import check_distinct, settings_of, variants
 from qmae.masking import PatchMask
+from qmae.optimizers import Trainable
+from qmae.rows import FORMAT, Row, group_of
 from qmae.runs import Run
 from qmae.settings import Readout
 from qmae.simulation import read_out
@@ -31,10 +36,13 @@ from qmae.simulation import read_out
 class Comparison:
     """What was measured.
 
+    Runs of one *group* differ in nothing but their seed. Its name is the model's, and, where several groups have the
+    same, what sets it apart: `qmae, 3 layers`.
+
     Attributes:
-        pictures: the first image of every class, reconstructed by the first run of every model.
-        rows: one per run and yardstick, readout `amplitude`.
-        fidelities: of every image, by model, one tensor per run.
+        pictures: the first image of every class, reconstructed by the first run of every group.
+        rows: one per yardstick and run, in this order, readout `amplitude`.
+        fidelities: of every image, by group, one tensor per run.
     """
 
     pictures: Pictures
@@ -43,18 +51,18 @@ class Comparison:
 
     @property
     def models(self) -> dict[str, list[Row]]:
-        """The rows of every model, the best mean fidelity first."""
-        groups = {name: [row for row in self.rows if row.model == name] for name in self.fidelities}
+        """The rows of every group, the best mean fidelity first."""
+        groups = {name: [row for row in self.rows if row.group == name] for name in self.fidelities}
         return dict(sorted(groups.items(), key=lambda item: -mean(row.fidelity for row in item[1])))
 
     def interval(self, model: str) -> tuple[float, float]:
-        """The 95% bootstrap interval over the images of a model's mean fidelity, of several runs that of their mean."""
+        """The 95% bootstrap interval over the images of a group's mean fidelity, of several runs that of their mean."""
         return bootstrap_interval(torch.stack(self.fidelities[model]).mean(0))
 
     def lead(self, model: str, other: str) -> tuple[float, tuple[float, float]]:
-        """How far a model is above another: mean difference on the same images, and its 95% bootstrap interval.
+        """How far a group is above another: mean difference on the same images, and its 95% bootstrap interval.
 
-        Of several runs of a model, every image counts with its mean over the runs.
+        Of several runs of a group, every image counts with its mean over the runs.
         """
         ours, theirs = (torch.stack(self.fidelities[name]).mean(0) for name in (model, other))
         return (ours - theirs).mean().item(), bootstrap_interval(ours - theirs)
@@ -70,22 +78,72 @@ class Comparison:
         arrays |= {f"reconstruction {name}": pixels for name, pixels in pictures.reconstructions.items()}
         arrays |= {f"shown {name}": values for name, values in pictures.fidelity.items()}
         arrays |= {f"fidelity {name}": torch.stack(of_runs) for name, of_runs in self.fidelities.items()}
-        rows = json.dumps([asdict(row) for row in self.rows])
-        np.savez_compressed(content, rows=rows, **arrays)
+        rows = to_json([asdict(row) for row in self.rows])
+        np.savez_compressed(content, rows=rows, format=FORMAT, **arrays)
         write_atomically(path, content.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> Comparison:
-        """Read what `save` wrote."""
-        with np.load(path) as content:
-            rows = [Row.from_dict(row) for row in json.loads(str(content["rows"]))]
-            arrays = {name: torch.from_numpy(content[name]) for name in content if name != "rows"}
+        """Read what `save` wrote.
 
-        def by_model(kind: str) -> dict[str, Any]:
-            return {name.removeprefix(kind): array for name, array in arrays.items() if name.startswith(kind)}
+        Raises:
+            InputError: the file is damaged, holds something else, or was written when the numbers meant something
+                else.
+        """
+        try:
+            with np.load(path) as content:
+                if int(content["format"]) != FORMAT:
+                    raise KeyError("format")
+                rows = [Row.from_dict(row) for row in json.loads(str(content["rows"]))]
+                arrays = {name: torch.from_numpy(content[name]) for name in content if name not in ("rows", "format")}
+            pictures = Pictures(
+                arrays["originals"],
+                arrays["hidden"],
+                _by_group(arrays, "reconstruction "),
+                _by_group(arrays, "shown "),
+            )
+        except UNREADABLE as error:
+            raise InputError(f"{path} holds no comparison of this version ({error}): remove it") from error
+        return cls(pictures, rows, {name: list(of_runs) for name, of_runs in _by_group(arrays, "fidelity ").items()})
 
-        pictures = Pictures(arrays["originals"], arrays["hidden"], by_model("reconstruction "), by_model("shown "))
-        return cls(pictures, rows, {name: list(of_runs) for name, of_runs in by_model("fidelity ").items()})
+
+UNREADABLE = (
+    *(OSError, EOFError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError),
+    *(BadZipFile, ZlibError),
+)
+"""What reading a damaged `.npz` file ends in."""
+
+
+def _by_group(arrays: dict[str, Tensor], kind: str) -> dict[str, Any]:
+    return {name.removeprefix(kind): array for name, array in arrays.items() if name.startswith(kind)}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A run that is compared with others.
+
+    Attributes:
+        run: the run.
+        model: what it trained.
+        variant: what sets it apart from others of the model's name.
+    """
+
+    run: Run
+    model: Trainable
+    variant: str
+
+
+def line_up(runs: Sequence[Run]) -> list[Contender]:
+    """Load runs that are to be compared, and say what sets those of the same name apart.
+
+    Raises:
+        InputError: there is none, or one cannot be loaded or is given twice; or they differ in their masks or data.
+    """
+    common_patch(runs)
+    check_distinct(runs)
+    models = [run.load() for run in runs]
+    named = [(model.name, settings_of(run)) for model, run in zip(models, runs, strict=True)]
+    return [Contender(*parts) for parts in zip(runs, models, variants(named), strict=True)]
 
 
 def compare(
@@ -106,39 +164,70 @@ def compare(
         on_row: called with every row as soon as it is known.
 
     Raises:
-        InputError: the runs differ in their masks or in what they were trained on, or one has no history.
+        InputError: the runs differ in their masks or in what they were trained on, or one is given twice; or two
+            yardsticks are alike, or have the name of a model.
     """
+    contenders, known = line_up(runs), list(yardsticks)
     patch = common_patch(runs)
+    names = variants([(yardstick.name, yardstick.settings) for yardstick in known])
+    _check_names(known, names, contenders)
     masks, shown = test.masks(patch), first_of_each_class(test.labels)
-    comparison = Comparison(Pictures(test.images[shown], masks.hidden[shown], {}, {}))
+    comparison = Comparison(Pictures(test.images[shown], masks[shown].hidden, {}, {}))
 
-    def measure(subject: Subject, seed: int | None = None, train_seconds: float | None = None) -> None:
+    def measure(subject: Subject, variant: str, seed: int | None = None, train_seconds: float | None = None) -> None:
         outputs = complete(subject, test.images, masks, device=test.device)
-        row = test.row(subject, outputs, patch, readout, seed=seed, train_seconds=train_seconds)
+        row = test.row(subject, outputs, patch, readout, seed=seed, train_seconds=train_seconds, variant=variant)
         comparison.rows.append(row)
-        comparison.fidelities.setdefault(subject.name, []).append(outputs.fidelity)
-        if subject.name not in comparison.pictures.reconstructions:
-            comparison.pictures.reconstructions[subject.name] = read_out(outputs.probabilities[shown], readout)
-            comparison.pictures.fidelity[subject.name] = outputs.fidelity[shown]
+        comparison.fidelities.setdefault(row.group, []).append(outputs.fidelity)
+        if row.group not in comparison.pictures.reconstructions:
+            comparison.pictures.reconstructions[row.group] = read_out(outputs.probabilities[shown], readout)
+            comparison.pictures.fidelity[row.group] = outputs.fidelity[shown]
         on_row(row)
 
-    seconds = [run.history().column("seconds")[-1] for run in runs]
-    for yardstick in yardsticks:
-        measure(yardstick)
-    for run, trained in zip(runs, seconds, strict=True):
-        measure(run.load(), run.training.seed, trained)
+    for yardstick, variant in zip(known, names, strict=True):
+        measure(yardstick, variant)
+    for contender in contenders:
+        training = contender.run.training
+        measure(contender.model, contender.variant, training and training.seed, contender.run.seconds)
     return comparison
+
+
+def _check_names(yardsticks: Sequence[Yardstick], names: Sequence[str], contenders: Sequence[Contender]) -> None:
+    taken = {group_of(contender.model.name, contender.variant) for contender in contenders}
+    for yardstick, variant in zip(yardsticks, names, strict=True):
+        group = group_of(yardstick.name, variant)
+        if group in taken:
+            raise InputError(f"two of what is compared are called {group}, and nothing tells them apart: leave one out")
+        taken.add(group)
 
 
 def common_patch(runs: Sequence[Run]) -> PatchMask:
     """The masks of all runs.
 
     Raises:
-        InputError: they differ, or the data do.
+        InputError: there are no runs, or the masks differ, or the data do.
     """
+    if not runs:
+        raise InputError("there is nothing to compare: give one run at least")
     for run in runs[1:]:
-        if run.model.patch != runs[0].model.patch or run.data != runs[0].data:
-            raise InputError(
-                f"{run.folder} was trained on other masks or images than {runs[0].folder}: compare like runs"
-            )
+        if run.model.patch != runs[0].model.patch:
+            raise _unlike(run, runs[0])
+    common_data(runs)
     return runs[0].model.patch
+
+
+def common_data(runs: Sequence[Run]) -> str:
+    """The data of all runs; where a folder does not say what its model was trained on, those of the others.
+
+    Raises:
+        InputError: they differ.
+    """
+    known = [run for run in runs if run.training is not None] or list(runs)
+    for run in known[1:]:
+        if run.data != known[0].data and not run.holds_out(known[0].data):
+            raise _unlike(run, known[0])
+    return known[0].data
+
+
+def _unlike(run: Run, other: Run) -> InputError:
+    return InputError(f"{run.folder} was trained on other masks or images than {other.folder}: compare like runs")

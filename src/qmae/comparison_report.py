@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,10 +12,11 @@ from matplotlib.figure import Figure
 from qmae.ceiling import DESIGNS
 from qmae.comparison import Comparison
 from qmae.comparison_figures import over_cost, over_parameters, training_curves
-from qmae.evaluation import Row, TestSet, metrics_json
-from qmae.figures import NAMES, reconstructions, render
-from qmae.files import write_atomically
+from qmae.evaluation import TestSet
+from qmae.figures import label, reconstructions, render
+from qmae.files import to_json, write_atomically
 from qmae.report import html, over_seeds, table
+from qmae.rows import Row, metrics_json
 from qmae.runs import Run
 from qmae.training import History
 
@@ -32,17 +32,22 @@ COLUMNS = {
 }
 
 LEGEND = """± is the standard deviation over trainings, brackets the 95% bootstrap interval over the images, the last \
-column the difference of fidelities image by image, of the mean over trainings. *in the hole* is the squared cosine \
-inside the hole alone; the *composite* keeps the visible pixels and takes the hole alone from the model; all else is \
-of raw reconstructions. *Runs kept* is the mean over the images, and the least of any image."""
+column the difference of fidelities image by image, of the mean over trainings. *black fill* leaves the hole black. \
+*in the hole* is the squared cosine inside the hole alone, over the images that are not black there; the *composite* \
+keeps the visible pixels and takes the hole alone from the model; all else is of raw reconstructions. *PSNR* is -10 \
+log10 of the mean over the images of the mean squared error, both images scaled to their maximum. *Shots kept* is the \
+mean over the images, and the least of any image."""
+
+ROUNDING = 1e-6
+"""Differences of fidelities below are rounding error: they tell nothing apart."""
 
 
 def write_comparison(comparison: Comparison, runs: Sequence[Run], test: TestSet, folder: Path) -> None:
     """Write `metrics.json`, `report.md`, `report.html` and the figures into a folder."""
-    protocol = {"data": runs[0].data, "mask_seed": test.mask_seed, **asdict(runs[0].model.patch)}
+    protocol = {"data": test.source, "mask_seed": test.mask_seed, **asdict(runs[0].model.patch)}
     content = metrics_json(protocol, test.classifier_accuracy, comparison.rows)
-    write_atomically(folder / "metrics.json", json.dumps(content, indent=2) + "\n")
-    drawn = figures(comparison, histories(runs))
+    write_atomically(folder / "metrics.json", to_json(content))
+    drawn = figures(comparison, histories(comparison, runs))
     if any(rows[0].angles for rows in comparison.models.values()):
         drawn["cost.png"] = over_cost(comparison)
     write_pages(folder, markdown(comparison), drawn)
@@ -57,18 +62,24 @@ def write_pages(folder: Path, text: str, drawn: dict[str, Figure]) -> None:
     write_atomically(folder / "report.html", html(text, pictures))
 
 
-def histories(runs: Sequence[Run]) -> dict[str, list[History]]:
-    """Of all runs but searches, by model."""
+def histories(comparison: Comparison, runs: Sequence[Run]) -> dict[str, list[History]]:
+    """Of all runs but searches and those whose history nobody kept, by group.
+
+    Args:
+        comparison: of these runs, in this order, and perhaps of more behind them.
+        runs: what was compared.
+    """
     found: dict[str, list[History]] = {}
-    for run in runs:
-        if (name := run.load().name) not in DESIGNS:
-            found.setdefault(name, []).append(run.history())
+    trained = [row for row in comparison.rows if row.trained_ratio is not None]
+    for run, row in zip(runs, trained, strict=False):
+        if row.model not in DESIGNS and run.seconds is not None:
+            found.setdefault(row.group, []).append(run.history())
     return found
 
 
 def figures(comparison: Comparison, trained: dict[str, list[History]]) -> dict[str, Figure]:
     """The figures of one comparison by their file names."""
-    known = {name: rows[0].fidelity for name, rows in comparison.models.items() if rows[0].train_seconds is None}
+    known = {name: rows[0].fidelity for name, rows in comparison.models.items() if rows[0].trained_ratio is None}
     levels = {name: 1 - fidelity for name, fidelity in known.items() if name != "original"}
     drawn = {"parameters.png": over_parameters(comparison), "reconstructions.png": reconstructions(comparison.pictures)}
     return drawn | ({"training.png": training_curves(trained, levels)} if trained else {})
@@ -79,15 +90,17 @@ def markdown(comparison: Comparison) -> str:
     row = comparison.rows[0]
     several = "patch" if row.patches == 1 else f"patches, {row.patches} of them"
     quantum = any(rows[0].angles for rows in comparison.models.values())
-    trained = any(name not in DESIGNS and rows[0].train_seconds for name, rows in comparison.models.items())
+    trained = any(row.model not in DESIGNS and row.train_seconds for row in comparison.rows)
+    small = "" if row.ssim is not None else "\n\nSSIM is left out: it needs images of 8 x 8 pixels at least."
+    lit = f"{row.hole_images:,} of the images are not black inside the hole." if row.hole_images is not None else ""
     return f"""# Comparison at {row.mask_ratio:.1%}, `{row.placement}` masks
 
-{row.images:,} test images, the same hidden {several} for every line, readout `amplitude`. {LEGEND}
+{row.images:,} test images, the same hidden {several} for every line, readout `amplitude`. {LEGEND} {lit}{small}
 
 {result_table(comparison)}
 {"".join(f"{sentence}{chr(10) * 2}" for sentence in standings(comparison))}\
 ![Fidelity over the number of parameters](parameters.png)
-{f"{chr(10)}![Fidelity and accuracy over angles and runs kept](cost.png){chr(10)}" if quantum else ""}
+{f"{chr(10)}![Fidelity and accuracy over angles and shots kept](cost.png){chr(10)}" if quantum else ""}
 ![One image of every digit through every model](reconstructions.png)
 {f"{chr(10)}![Loss while training](training.png){chr(10)}" if trained else ""}"""
 
@@ -101,13 +114,13 @@ def result_table(comparison: Comparison) -> str:
         cells = [over_seeds(rows, column) for column in COLUMNS]
         cells[0] += " [{:.3f}, {:.3f}]".format(*comparison.interval(name))
         lines.append([label(name), f"{rows[0].parameters:,}", *cells, kept(rows), f"{low:+.3f} to {high:+.3f}"])
-    return table(["Model", "Parameters", *COLUMNS.values(), "Runs kept (least)", f"Above {label(floor)}"], lines)
+    return table(["Model", "Parameters", *COLUMNS.values(), "Shots kept (least)", f"Above {label(floor)}"], lines)
 
 
 def kept(rows: Sequence[Row]) -> str:
-    """Mean share of the runs that are kept, and that of the image of which the fewest are."""
+    """Mean share of the shots that are kept, and that of the image of which the fewest are."""
     share = mean(row.success_probability for row in rows)
-    return "100%" if share == 1 else f"{share:.0%} ({min(row.least_success_probability for row in rows):.1%})"
+    return "100%" if share > 1 - ROUNDING else f"{share:.0%} ({min(row.least_success_probability for row in rows):.1%})"
 
 
 def standings(comparison: Comparison) -> list[str]:
@@ -115,7 +128,7 @@ def standings(comparison: Comparison) -> list[str]:
     sentences = []
     for name, rows in comparison.models.items():
         if rows[0].angles:
-            above, level, below = (", ".join(group) or "nothing of these" for group in standing(comparison, name))
+            above, level, below = (", ".join(group) or "none of these" for group in standing(comparison, name))
             sentences.append(f"**{label(name)}** is above: {above}. Not told apart: {level}. Below: {below}.")
     return sentences
 
@@ -126,14 +139,9 @@ def standing(comparison: Comparison, model: str) -> tuple[list[str], list[str], 
     Decided by the 95% bootstrap interval of the paired difference; searches and the originals are left out.
     """
     above, level, below = [], [], []
-    for other in comparison.models:
-        if other in (model, "original") or other in DESIGNS:
+    for other, rows in comparison.models.items():
+        if other in (model, "original") or rows[0].model in DESIGNS:
             continue
         lead, (low, high) = comparison.lead(model, other)
-        (above if low > 0 else below if high < 0 else level).append(f"{label(other)} ({lead:+.3f})")
+        (above if low > ROUNDING else below if high < -ROUNDING else level).append(f"{label(other)} ({lead:+.3f})")
     return above, level, below
-
-
-def label(name: str) -> str:
-    """A model's name in prose."""
-    return NAMES.get(name, name)

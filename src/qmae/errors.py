@@ -13,9 +13,5 @@ class InputError(ValueError):
         super().__init__(" ".join(message.split()))
 
 
-class VersionError(InputError):
-    """Settings in a file of another version: some are missing, or unknown here."""
-
-
 class DivergenceError(InputError):
     """A training in which a loss, a gradient or a parameter is no longer finite."""

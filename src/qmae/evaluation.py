@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import io
-import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,104 +17,38 @@ from torch import Tensor, nn
 from qmae.baselines import Yardstick
 from qmae.bootstrap import bootstrap_interval
 from qmae.ceiling import FreeModel
+from qmae.checks import usable_device
 from qmae.classical import ClassicalModel
 from qmae.classifier import load_classifier, predict
+from qmae.errors import InputError
 from qmae.files import write_atomically
 from qmae.images import load_images
 from qmae.masking import Masks, PatchMask
 from qmae.metrics import (
+    SSIM_SIDE,
     composite,
     cosine_similarity,
+    decibels,
     hole_error,
     hole_fidelity,
-    peak_signal_to_noise,
     scale_to_maximum,
+    squared_error,
     structural_similarity,
+    without_rounding,
 )
-from qmae.models import MaskedAutoencoder, embed_references, in_batches
+from qmae.models import BATCH_PIXELS, MaskedAutoencoder, embed_references, in_batches
 from qmae.progress import Progress, silent
-from qmae.settings import Placement, Readout, Split
+from qmae.rows import Row, metrics_json
+from qmae.settings import Readout, Split
 from qmae.simulation import read_out
 
-EXACT_PSNR = 120.0
+__all__ = ["Outputs", "Row", "Subject", "TestSet", "complete", "metrics_json", "save_reconstructions"]
+
+EXACT_PSNR = 100.0
 """What lies above, in dB, is rounding: there is no error to measure."""
 
 Subject = MaskedAutoencoder | FreeModel | Yardstick
 """What can be measured: a quantum model, a yardstick, or a design with free matrices."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a table: one model, one kind of mask, one readout; means over the images.
-
-    Attributes:
-        model: `qmae`, `qae`, `nothing` or `mean`.
-        mask_ratio: share of the pixels that was hidden in this evaluation.
-        trained_ratio: share that was hidden in training; None for a baseline.
-        placement: where the masks lie.
-        readout: what was taken for a pixel's value.
-        seed: of the training; None for a baseline.
-        mask_seed: of the masks of this evaluation.
-        parameters: `angles` + `token_parameters`, or those of a baseline.
-        angles: rotation angles of the ansatz.
-        token_parameters: pixels of the mask token.
-        success_probability: share of the runs that are kept; 1 without post-selection.
-        least_success_probability: that of the image of which the fewest are.
-        fidelity: mean fidelity with the originals; it does not depend on the readout.
-        cosine_similarity: with the original pixels.
-        ssim: with the originals, both scaled to their maximum.
-        accuracy: of the classifier on the reconstructions; None without labels or classifier.
-        patches: how many patches make up the hidden share.
-        fidelity_interval: of the mean fidelity, 95%, by bootstrap over the images.
-        psnr: in dB, both images scaled to their maximum; None where reconstructions are without error.
-        hole_fidelity: squared cosine inside the hole alone, over the images that are not black there.
-        hole_error: mean squared error inside the hole alone, both images scaled to their maximum.
-        composite_fidelity: of the *composite*, the visible pixels kept and the hole alone taken from the model;
-            None for the readout `probability`, as also the next.
-        composite_accuracy: of the classifier on the composite.
-        accuracy_by_class: of the classifier on the reconstructions, by label.
-        trash_population: P(|0>) of the trash qubits; None for a baseline.
-        images: how many were evaluated.
-        train_seconds: time the training took; None for a baseline.
-    """
-
-    model: str
-    mask_ratio: float
-    trained_ratio: float | None
-    placement: Placement
-    readout: Readout
-    seed: int | None
-    mask_seed: int
-    parameters: int
-    angles: int
-    token_parameters: int
-    success_probability: float
-    least_success_probability: float
-    fidelity: float
-    cosine_similarity: float
-    ssim: float
-    accuracy: float | None
-    patches: int
-    fidelity_interval: tuple[float, float]
-    psnr: float | None
-    hole_fidelity: float
-    hole_error: float
-    composite_fidelity: float | None
-    composite_accuracy: float | None
-    accuracy_by_class: dict[int, float] | None
-    trash_population: float | None
-    images: int
-    train_seconds: float | None
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Row:
-        """Rebuild a row from `metrics.json`."""
-        by_class = values["accuracy_by_class"]
-        restored = {
-            "fidelity_interval": tuple(values["fidelity_interval"]),
-            "accuracy_by_class": by_class and {int(label): accuracy for label, accuracy in by_class.items()},
-        }
-        return cls(**{**values, **restored})
 
 
 @dataclass(frozen=True)
@@ -126,7 +58,7 @@ class Outputs:
     Attributes:
         fidelity: of every output with its original.
         probabilities: of the basis states, in the shape of images.
-        success: share of the runs that are kept; 1 where none is discarded.
+        success: share of the shots that are kept; 1 where none is discarded.
         trash_population: P(|0>) of the trash qubits, for quantum models.
     """
 
@@ -147,8 +79,10 @@ def complete(
     """Let a model or a baseline complete masked images, in batches.
 
     Raises:
-        InputError: an original is all black or holds NaN; it is named by its index.
+        InputError: an original is all black or holds NaN, or what was made of it is not finite; it is named by its
+            index.
     """
+    device = usable_device(device)
     embed_references(subject.fitted(images, masks))
     if isinstance(subject, nn.Module):
         subject.to(device)
@@ -161,12 +95,14 @@ def complete(
         successes.append(subject._success_probability(*batch))
         if quantum:
             populations.append(quantum._encode(*batch).trash_population)
-    return Outputs(
-        torch.cat(fidelities).cpu(),
-        torch.cat(probabilities).cpu(),
-        torch.cat(successes).cpu(),
-        torch.cat(populations).cpu() if quantum else None,
-    )
+    fidelity, pixels = torch.cat(fidelities).cpu(), torch.cat(probabilities).cpu()
+    if not (good := fidelity.isfinite() & pixels.flatten(1).isfinite().all(1)).all():
+        raise InputError(
+            f"what {subject.name} makes of image {int((~good).nonzero()[0])} is not finite: "
+            "its parameters are damaged, or it was trained at too high a learning rate; train it anew"
+        )
+    population = torch.cat(populations).cpu() if quantum else None
+    return Outputs(fidelity, pixels, torch.cat(successes).cpu(), population)
 
 
 @dataclass(frozen=True)
@@ -180,6 +116,11 @@ class TestSet:
         mask_seed: the masks are drawn once, from a generator with this seed.
         device: where models and classifier compute.
         progress: told of the classifier's work.
+        source: where the images come from, as `load_images` takes it.
+
+    Raises:
+        InputError: there are no images, not one label for each, or they are of another size or other classes than the
+            classifier was trained for.
     """
 
     __test__ = False  # not a test case, whatever pytest reads into the name
@@ -190,6 +131,37 @@ class TestSet:
     mask_seed: int = 0
     device: torch.device | str = "cpu"
     progress: Progress = silent
+    source: str | None = None
+
+    def __post_init__(self) -> None:
+        count, size = len(self.images), self.images.shape[-1]
+        if not count or len(self.labels) != count:
+            raise InputError(
+                f"{count} images and {len(self.labels)} labels: a test set needs as many, and one at least"
+            )
+        if self.classifier is None:
+            return
+        trained = getattr(self.classifier, "image_size", None)
+        if trained not in (None, size):
+            raise InputError(
+                f"the classifier was trained on images of {trained} x {trained} pixels, these have {size} x {size}: "
+                f"train one with `qmae train-classifier --size {size}`"
+            )
+        classes = getattr(getattr(self.classifier, "fc", None), "out_features", None)
+        if classes is not None and self.labels.max() >= classes:
+            raise InputError(
+                f"an image has the label {int(self.labels.max())}, the classifier knows 0 to {classes - 1}: "
+                "train one on these data with `qmae train-classifier --data`"
+            )
+
+    @property
+    def left_out(self) -> str | None:
+        """What cannot be measured on these images, and why, in a sentence; None if all can."""
+        size = self.images.shape[-1]
+        least = f"{SSIM_SIDE} x {SSIM_SIDE}"
+        return (
+            None if size >= SSIM_SIDE else f"SSIM is left out: it needs images of {least} pixels, not {size} x {size}"
+        )
 
     @classmethod
     def load(
@@ -203,14 +175,19 @@ class TestSet:
         skip_black: bool = False,
         **settings: Any,
     ) -> TestSet:
-        """Load the test images of a data set, or another part of it, or only the first `limit` of them.
+        """Load the test images of a data set, or another part of it, or only the first `limit` of them, if so many.
 
         Without a classifier, MNIST of 16 x 16 pixels gets the one that ships with the package; other data gets none.
+
+        Raises:
+            InputError: the data cannot be used, or not with this classifier; or a limit below 1.
         """
+        if limit is not None and limit < 1:
+            raise InputError(f"{limit} images measure nothing: choose 1 or more")
         images, labels = (part[:limit] for part in load_images(data, split=split, size=size, skip_black=skip_black))
         if classifier is None and (data, size) == ("mnist", 16):
             classifier = load_classifier()
-        return cls(images, labels, classifier, **settings)
+        return cls(images, labels, classifier, **{"source": data, **settings})
 
     def masks(self, patch: PatchMask) -> Masks:
         """The masks of all images, the same whoever is measured."""
@@ -231,8 +208,10 @@ class TestSet:
         known = self.labels >= 0
         if self.classifier is None or not known.any():
             return None
-        with self.progress("classifying", int(known.sum())) as advance:
-            predicted = predict(self.classifier.to(self.device), images[known], advance=advance)
+        chosen = images[known]
+        at_once = max(1, min(500, BATCH_PIXELS // images[0].numel()))
+        with self.progress("classifying", len(chosen)) as advance:
+            predicted = predict(self.classifier.to(self.device), chosen, batch_size=at_once, advance=advance)
         return predicted == self.labels[known]
 
     def _by_class(self, right: Bool[Tensor, " known"]) -> dict[int, float]:
@@ -246,13 +225,13 @@ class TestSet:
         *,
         seed: int | None = None,
         train_seconds: float | None = None,
+        variant: str = "",
         readouts: Sequence[Readout] = get_args(Readout),
     ) -> list[Row]:
         """Measure a model or a baseline under one kind of mask, one row per readout."""
         outputs = complete(subject, self.images, self.masks(patch), device=self.device)
-        return [
-            self.row(subject, outputs, patch, readout, seed=seed, train_seconds=train_seconds) for readout in readouts
-        ]
+        facts = {"seed": seed, "train_seconds": train_seconds, "variant": variant}
+        return [self.row(subject, outputs, patch, readout, **facts) for readout in readouts]
 
     def row(
         self,
@@ -263,16 +242,19 @@ class TestSet:
         *,
         seed: int | None,
         train_seconds: float | None,
+        variant: str = "",
     ) -> Row:
         """Judge outputs through one readout."""
-        reconstructions, hidden = read_out(outputs.probabilities, readout), self.masks(patch).hidden
+        reconstructions, masks = read_out(without_rounding(outputs.probabilities), readout), self.masks(patch)
         quantum = subject if isinstance(subject, MaskedAutoencoder) else None
         trained = subject if isinstance(subject, MaskedAutoencoder | ClassicalModel | FreeModel) else None
         populations, right = outputs.trash_population, self.judge(reconstructions)
         accuracy = None if right is None else right.float().mean().item()
-        psnr = peak_signal_to_noise(reconstructions, self.images).mean().item()
+        values, kept = _values(reconstructions, self.images, masks)
+        in_hole, psnr = values["hole_fidelity"], decibels(values["squared_error"].mean()).item()
+        lit = int((~in_hole.isnan()).sum())
         # Squares of pixels are on another scale than the visible pixels: nothing to be put among them.
-        kept = composite(reconstructions, self.images, hidden) if readout == "amplitude" else None
+        amplitude = readout == "amplitude"
         return Row(
             model=subject.name,
             mask_ratio=patch.ratio,
@@ -287,17 +269,17 @@ class TestSet:
             success_probability=outputs.success.mean().item(),
             least_success_probability=outputs.success.min().item(),
             fidelity=outputs.fidelity.mean().item(),
-            cosine_similarity=cosine_similarity(reconstructions, self.images).mean().item(),
-            ssim=structural_similarity(reconstructions, self.images).mean().item(),
+            cosine_similarity=values["cosine_similarity"].mean().item(),
+            ssim=values["ssim"].mean().item() if "ssim" in values else None,
             accuracy=accuracy,
             patches=patch.patches,
             fidelity_interval=bootstrap_interval(outputs.fidelity),
             psnr=psnr if psnr < EXACT_PSNR else None,
-            hole_fidelity=hole_fidelity(reconstructions, self.images, hidden).nanmean().item(),
-            hole_error=hole_error(reconstructions, self.images, hidden).mean().item(),
-            composite_fidelity=None if kept is None else (cosine_similarity(kept, self.images) ** 2).mean().item(),
+            hole_fidelity=in_hole.nanmean().item() if lit else None,
+            hole_error=values["hole_error"].mean().item(),
+            composite_fidelity=values["composite_fidelity"].mean().item() if amplitude else None,
             composite_accuracy=None
-            if kept is None
+            if not amplitude
             else accuracy
             if _alike(kept, reconstructions)
             else self.accuracy(kept),
@@ -305,27 +287,38 @@ class TestSet:
             trash_population=None if populations is None else populations.mean().item(),
             images=len(self.images),
             train_seconds=train_seconds,
+            variant=variant,
+            hole_images=lit,
+            data=self.source,
+            classifier_accuracy=self.classifier_accuracy,
         )
+
+
+def _values(
+    reconstructions: Float[Tensor, "images size size"], originals: Float[Tensor, "images size size"], masks: Masks
+) -> tuple[dict[str, Float[Tensor, " images"]], Float[Tensor, "images size size"]]:
+    """Metrics image by image, and the composites; in parts, so that memory is bounded for large images, too."""
+    parts, composites = [], []
+    batches = zip(in_batches(reconstructions, masks), in_batches(originals, masks), strict=True)
+    for (found, _), (original, part_masks) in batches:
+        hidden = part_masks.hidden
+        composites.append(composite(found, original, hidden))
+        measured = {
+            "cosine_similarity": cosine_similarity(found, original),
+            "squared_error": squared_error(found, original),
+            "hole_fidelity": hole_fidelity(found, original, hidden),
+            "hole_error": hole_error(found, original, hidden),
+            "composite_fidelity": cosine_similarity(composites[-1], original) ** 2,
+        }
+        if original.shape[-1] >= SSIM_SIDE:
+            measured["ssim"] = structural_similarity(found, original)
+        parts.append(measured)
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}, torch.cat(composites)
 
 
 def _alike(some: Float[Tensor, "images size size"], others: Float[Tensor, "images size size"]) -> bool:
     """Whether images differ in nothing but their scale, as composites of what keeps the visible pixels do."""
     return torch.allclose(scale_to_maximum(some), scale_to_maximum(others), atol=1e-5)
-
-
-def metrics_json(protocol: dict[str, Any], classifier_accuracy: float | None, rows: Sequence[Row]) -> dict[str, Any]:
-    """The content of `metrics.json`: what was done and with what, and the rows."""
-    environment = {
-        "qmae": version("qmae"),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "threads": torch.get_num_threads(),
-    }
-    return {
-        "protocol": {**protocol, **environment},
-        "classifier_accuracy": classifier_accuracy,
-        "rows": [asdict(row) for row in rows],
-    }
 
 
 def save_reconstructions(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from qmae.baselines import MeanPatch, NearestNeighbours, Nothing, Original, Ridg
 from qmae.ceiling import FreeConfig
 from qmae.config import ModelConfig
 from qmae.evaluation import Row, Subject, TestSet, complete, metrics_json
+from qmae.grouping import groups, settings_of, settings_of_model, variants
 from qmae.images import load_images
 from qmae.masking import Masks, PatchMask
 from qmae.progress import Progress, silent
@@ -94,8 +96,8 @@ class Pictures:
     Attributes:
         originals: [N, size, size] in [0, 1].
         hidden: True where an image was hidden.
-        reconstructions: by model name.
-        fidelity: with the originals, by model name.
+        reconstructions: by model name, and, where several models have the same, what sets them apart.
+        fidelity: with the originals, by the same names.
     """
 
     originals: Float[Tensor, "images size size"]
@@ -188,9 +190,10 @@ def reproduce(
             measure(yardstick, ratio)
     for run in protocol.runs(folder):
         model, history = run.train(device=device, progress=progress), run.history()
+        assert run.training is not None  # it was trained just now
         ratio, seed = run.model.patch.ratio, run.training.seed
         for common in dict.fromkeys((ratio, TABLE_RATIO)):
-            measure(model, common, seed=seed, train_seconds=history.column("seconds")[-1])
+            measure(model, common, seed=seed, train_seconds=run.seconds)
         if seed == protocol.seed:
             subjects[ratio].append(model)
             if ratio == TABLE_RATIO:
@@ -211,9 +214,17 @@ def yardsticks(data: str, size: int) -> list[Yardstick]:
     return [Original(), NearestNeighbours(images), Ridge(images), TokenPatch(images), MeanPatch(images), Nothing()]
 
 
-def first_of_each_class(labels: Int[Tensor, " images"]) -> Int[Tensor, " classes"]:
-    """Index of the first image of every class: pictures are chosen by index, not by looks."""
-    return torch.stack([(labels == label).nonzero()[0, 0] for label in labels.unique()])
+def first_of_each_class(labels: Int[Tensor, " images"], most: int = 16) -> Int[Tensor, " classes"]:
+    """Index of the first image of every class: pictures are chosen by index, not by looks.
+
+    Args:
+        labels: -1 where unknown; where all are, the first images are chosen.
+        most: images at the most, so that they can be shown side by side.
+    """
+    known = labels[labels >= 0].unique()[:most]
+    if not len(known):
+        return torch.arange(min(len(labels), 10))
+    return torch.stack([(labels == label).nonzero()[0, 0] for label in known])
 
 
 def pictures(
@@ -229,7 +240,10 @@ def pictures(
     Raises:
         InputError: an original is all black; it is named by its index.
     """
-    outputs = {subject.name: complete(subject, images, masks, device=device) for subject in subjects}
+    chosen = list(subjects)
+    names = groups([(subject.name, settings_of_model(subject)) for subject in chosen])
+    made = (complete(subject, images, masks, device=device) for subject in chosen)
+    outputs = dict(zip(names, made, strict=True))
     return Pictures(
         images,
         masks.hidden,
@@ -244,13 +258,15 @@ def measure_run(
     """Measure one trained run and the yardsticks under the same masks.
 
     Args:
-        run: a run with at least one finished epoch.
+        run: a run with at least one finished epoch, or another model's folder.
         test: what to measure on.
         patch: the kind of mask, not necessarily that of the training.
         on_rows: called with new rows as soon as they are known.
     """
-    seconds = run.history().column("seconds")[-1]
-    rows = test.measure(run.load(), patch, seed=run.training.seed, train_seconds=seconds)
+    settings, seed = settings_of(run), run.training and run.training.seed
+    model = run.load()
+    (variant,) = variants([(model.name, settings)])
+    rows = test.measure(model, patch, seed=seed, train_seconds=run.seconds, variant=variant)
     on_rows(rows)
     for yardstick in yardsticks(run.data, patch.image_size):
         more = test.measure(yardstick, patch)
@@ -293,4 +309,9 @@ def searches(
 
 def best_on_validation(runs: Sequence[Run]) -> Run:
     """The run of the best fidelity on validation images."""
-    return max(runs, key=lambda run: run.history().column("validation_fidelity")[-1])
+
+    def found(run: Run) -> float:
+        fidelity = run.history().column("validation_fidelity")[-1]
+        return -math.inf if math.isnan(fidelity) else fidelity
+
+    return max(runs, key=found)

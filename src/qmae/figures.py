@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import LogLocator
 from torch import Tensor
 
 from qmae.benchmark import Cost
@@ -15,6 +21,7 @@ from qmae.experiments import Pictures
 from qmae.training import History
 
 NAMES = {
+    "nothing": "black fill",
     "mean": "mean patch",
     "token": "token alone",
     "ridge": "ridge regression",
@@ -30,49 +37,69 @@ NAMES = {
     "qmae-heralded": "QMAE-heralded",
     "qmae": "QMAE",
 }
-"""The rows of Figure 6, from top to bottom; *nothing* is the masked input itself."""
+"""Names in prose. But for the first they are the rows of Figure 6, from top to bottom."""
 
 COLORS = {"qmae": "#0b6e99", "qae": "#d1602b"}
+
+FRAME = "#e8a33d"
+"""Color of the line around what was hidden."""
+
+CELL, PAGE = 0.8, (12.0, 9.5)
+"""Inches a side of an image in a grid, and the width and height into which all of a grid must fit."""
+
+
+def label(group: str) -> str:
+    """A model's name in prose, and behind it what sets it apart from others of the name."""
+    name, *variant = group.split(", ", 1)
+    return ", ".join([NAMES.get(name, name), *variant])
 
 
 def reconstructions(pictures: Pictures) -> Figure:
     """Figure 6: what the models make of the same masked images, between these and the originals."""
-    rows = [("masked input", pictures.masked)]
-    shown = pictures.reconstructions.keys() - {"nothing", "original"}
-    order = [*(name for name in NAMES if name in shown), *sorted(shown - NAMES.keys())]
-    rows += [(NAMES.get(name, name), pictures.reconstructions[name]) for name in order]
-    return image_grid([*rows, ("original", pictures.originals)])
+    order = list(NAMES)
+
+    def place(group: str) -> int:
+        name = group.split(", ")[0]
+        return order.index(name) if name in order else len(order)
+
+    shown = sorted((group for group in pictures.reconstructions if group not in ("nothing", "original")), key=place)
+    rows = [("masked input", pictures.masked), *((label(name), pictures.reconstructions[name]) for name in shown)]
+    hidden = [pictures.hidden] * len(rows)
+    return image_grid([*rows, ("original", pictures.originals)], [*hidden, None])
 
 
 def mask_ratios(pictures: dict[float, Pictures]) -> Figure:
     """Figure 7: QMAE under each mask ratio, every reconstruction below its input."""
-    rows = []
+    rows, hidden = [], []
     for ratio, chosen in sorted(pictures.items()):
         rows.append((f"{ratio:.1%} masked", chosen.masked))
         rows.append((f"QMAE at {ratio:.1%}", chosen.reconstructions["qmae"]))
-    return image_grid([*rows, ("original", pictures[max(pictures)].originals)])
+        hidden += [chosen.hidden] * 2
+    return image_grid([*rows, ("original", pictures[max(pictures)].originals)], [*hidden, None])
 
 
-def training_loss(histories: dict[str, History], floor: float) -> Figure:
+def training_loss(histories: Mapping[str, History], floor: float) -> Figure:
     """Figure 8: the loss 1 - F while training, its mean over the images of a step and the band of 90% of them.
+
+    Every model has a panel of its own, since bands that lie over each other cannot be told apart.
 
     Args:
         histories: by model name.
         floor: the mean loss of leaving the hole black.
     """
-    figure = Figure(figsize=(8, 4), layout="constrained")
-    axes = figure.add_subplot()
-    for name, history in histories.items():
-        steps = history.column("step")
+    figure = Figure(figsize=(4.5 * len(histories), 4), layout="constrained")
+    panels = figure.subplots(1, len(histories), sharey=True, squeeze=False)[0]
+    for axes, (name, history) in zip(panels, histories.items(), strict=True):
+        steps, color = history.column("step"), COLORS[name]
         low, high = history.column("loss_p05"), history.column("loss_p95")
-        color, label = COLORS[name], NAMES[name]
-        axes.fill_between(steps, low, high, color=color, alpha=0.2, lw=0, label=f"{label}: 5% to 95% of the images")
-        axes.plot(steps, history.column("loss_mean"), color=color, lw=0.8, label=f"{label}: mean")
-    axes.axhline(floor, color="black", ls="--", lw=1, label="nothing (hole left black): mean")
-    axes.set(xlabel="training step", ylabel="fidelity loss 1 - F", ylim=(0, 1))
-    axes.margins(x=0)
-    axes.legend(fontsize="small", ncols=2)
-    axes.spines[["top", "right"]].set_visible(False)
+        axes.fill_between(steps, low, high, color=color, alpha=0.25, lw=0, label="5% to 95% of the images")
+        axes.plot(steps, history.column("loss_mean"), color=color, lw=0.8, label="mean")
+        axes.axhline(floor, color="black", ls="--", lw=1, label="black fill: mean")
+        axes.set(title=label(name), xlabel="training step", ylim=(0, 1))
+        axes.margins(x=0)
+        axes.legend(fontsize="small")
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("fidelity loss 1 - F")
     return figure
 
 
@@ -82,9 +109,9 @@ def scaling(costs: Sequence[Cost]) -> Figure:
     times, memory = figure.subplots(1, 2)
     for layers in sorted({cost.layers for cost in costs}):
         row = [cost for cost in costs if cost.layers == layers]
-        pixels, label = [2**cost.qubits for cost in row], f"{layers} layer{'s' if layers > 1 else ''}"
-        times.loglog(pixels, [cost.per_image * 1e3 for cost in row], "o-", lw=1, ms=4, label=label)
-        memory.loglog(pixels, [(cost.peak_bytes or math.nan) / 2**20 for cost in row], "o-", lw=1, ms=4, label=label)
+        pixels, name = [2**cost.qubits for cost in row], f"{layers} layer{'s' if layers > 1 else ''}"
+        times.loglog(pixels, [cost.per_image * 1e3 for cost in row], "o-", lw=1, ms=4, label=name)
+        memory.loglog(pixels, [(cost.peak_bytes or math.nan) / 2**20 for cost in row], "o-", lw=1, ms=4, label=name)
     smallest, largest = (choose(costs, key=lambda cost: cost.qubits) for choose in (min, max))
     span = 2 ** (largest.qubits - smallest.qubits)
     heights = [largest.per_image * 1e3 / span, largest.per_image * 1e3]
@@ -94,10 +121,24 @@ def scaling(costs: Sequence[Cost]) -> Figure:
     for axes in (times, memory):
         axes.set_xscale("log", base=2)
         axes.set(xlabel="pixels of an image, 2^qubits")
+        plain_numbers(axes.yaxis)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     times.legend(fontsize="small")
     return figure
+
+
+def plain_numbers(axis: Axis) -> None:
+    """Write 200 and not 2 x 10^2 on a logarithmic axis, at 1, 2, 5, 10, ..., two of them at the least."""
+    low, high = axis.get_view_interval()
+    steps = sorted(step * 10.0**power for power in range(-12, 13) for step in (1, 2, 5))
+    if sum(low <= step <= high for step in steps) < 2:
+        below = [step for step in steps if step <= low] or [low]
+        above = [step for step in steps if step >= high] or [high]
+        axis.set_view_interval(below[-1], above[0], ignore=True)
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter("")
 
 
 def render(figure: Figure, kind: Literal["png", "svg"] = "png") -> bytes:
@@ -107,14 +148,37 @@ def render(figure: Figure, kind: Literal["png", "svg"] = "png") -> bytes:
     return content.getvalue()
 
 
-def image_grid(rows: Sequence[tuple[str, Tensor]]) -> Figure:
-    """One row of images per label, each image scaled to its own maximum."""
-    columns = len(rows[0][1])
-    figure = Figure(figsize=(0.8 * columns + 1.2, 0.82 * len(rows)), layout="constrained")
+def image_grid(rows: Sequence[tuple[str, Tensor]], hidden: Sequence[Tensor | None] = ()) -> Figure:
+    """One row of images per label, each image scaled to its own maximum; all of it fits a page.
+
+    Args:
+        rows: labels and images [N, height, width].
+        hidden: for every row where its images were hidden, Bool [N, height, width], which gets a frame, or None.
+    """
+    columns, longest = len(rows[0][1]), max(len(text) for text, _ in rows)
+    cell = min(CELL, PAGE[0] / columns, PAGE[1] / len(rows))
+    font = min(9, 60 * cell)
+    width = cell * columns + longest * font / 110 + 0.2
+    figure = Figure(
+        figsize=(width, 1.03 * cell * len(rows)), layout=ConstrainedLayoutEngine(w_pad=0.02 * cell, h_pad=0.02 * cell)
+    )
     axes = figure.subplots(len(rows), columns, squeeze=False)
-    for (label, images), line in zip(rows, axes, strict=True):
-        line[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
-        for image, cell in zip(images, line, strict=True):
-            cell.imshow(image.numpy(), cmap="gray", vmin=0, vmax=float(image.max()) or 1)
-            cell.set(xticks=[], yticks=[])
+    holes = [*hidden, *[None] * (len(rows) - len(hidden))]
+    for (text, images), hole, line in zip(rows, holes, axes, strict=True):
+        line[0].set_ylabel(text, rotation=0, ha="right", va="center", fontsize=font)
+        for index, (image, cell_axes) in enumerate(zip(images, line, strict=True)):
+            cell_axes.imshow(image.numpy(), cmap="gray", vmin=0, vmax=float(image.max()) or 1)
+            cell_axes.set(xticks=[], yticks=[])
+            if hole is not None:
+                _frame(cell_axes, hole[index].numpy())
     return figure
+
+
+def _frame(axes: Axes, hidden: np.ndarray) -> None:
+    """A line between what was hidden and what was not, and where the hole ends with the image."""
+    padded = np.pad(hidden, 1)
+    across = np.argwhere(padded[1:, 1:-1] != padded[:-1, 1:-1])
+    along = np.argwhere(padded[1:-1, 1:] != padded[1:-1, :-1])
+    lines = [[(column - 0.5, row - 0.5), (column + 0.5, row - 0.5)] for row, column in across]
+    lines += [[(column - 0.5, row - 0.5), (column - 0.5, row + 0.5)] for row, column in along]
+    axes.add_collection(LineCollection(lines, colors=FRAME, linewidths=1, clip_on=False, zorder=3), autolim=False)

@@ -87,6 +87,16 @@ def new_folder(path: Path) -> Path:
     return path
 
 
+def check_writable(folder: Path) -> None:
+    """Make sure, before long work, that a file can be written into a folder. Nothing is left there.
+
+    Raises:
+        InputError: it cannot.
+    """
+    with refused("write to", folder):
+        os.unlink(_write_partial(folder, b""))
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and those above it, durably.
 

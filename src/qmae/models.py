@@ -19,7 +19,7 @@ from qmae.base import Model
 from qmae.checks import brightest_of, check_batch, check_lit, check_pixels, check_tensor, check_visible, has_values
 from qmae.config import PRESETS, ModelConfig
 from qmae.errors import InputError
-from qmae.files import make_folder, read_json, refused, write_atomically
+from qmae.files import make_folder, read_json, refused, to_json, write_atomically
 from qmae.masking import Masks, PatchMask, hide
 from qmae.settings import SEEDS
 from qmae.simulation import Autoencoder, build_encoder, deal_out, embed, probabilities_of
@@ -216,7 +216,7 @@ class MaskedAutoencoder(Model, nn.Module):
         Raises:
             InputError: a parameter is not finite, or the folder cannot be written.
         """
-        folder, content = Path(folder), json.dumps({"model": asdict(self.config)}, indent=2) + "\n"
+        folder, content = Path(folder), to_json({"model": asdict(self.config)})
         weights = to_bytes(self.state_dict(), {"model": json.loads(content)["model"]})
         with refused("write to", folder):
             make_folder(folder)
@@ -317,8 +317,13 @@ class MaskedAutoencoder(Model, nn.Module):
 def locate(folder: str | Path) -> Path:
     """Where a model lies: a folder as it is, or, if there is none, that of the model of this name in the package."""
     if str(folder) in SHIPPED and not os.path.isdir(folder):
-        return Path(str(resources.files("qmae"))) / "data" / "models" / folder
+        return packaged(str(folder))
     return Path(folder)
+
+
+def packaged(name: str) -> Path:
+    """Where the package keeps a model of `SHIPPED`."""
+    return Path(str(resources.files("qmae"))) / "data" / "models" / name
 
 
 def load_pretrained(

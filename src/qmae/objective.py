@@ -26,7 +26,7 @@ def objective(
         model: what is trained.
         images: the originals.
         masks: one per image.
-        success_weight: L, what a discarded run costs.
+        success_weight: L, what a discarded shot costs.
     """
     # The data set was checked as a whole: a single batch of it may well be dark.
     losses = 1 - model._fidelity(images, masks)
@@ -36,7 +36,7 @@ def objective(
 
 
 def heralded(model: Trainable) -> bool:
-    """Whether runs of a model are discarded, so that it has a success probability below 1."""
+    """Whether shots of a model are discarded, so that it has a success probability below 1."""
     if isinstance(model, MaskedAutoencoder):
         return model.config.bottleneck == "herald"
     return isinstance(model, FreeModel) and model.heralded
@@ -55,3 +55,17 @@ def check_finite(what: str, tensors: Iterable[Tensor]) -> None:
     # Images are divided by norms, and Adam by squares: where these overflow nothing is left, which must not pass.
     if not all(bool(tensor.detach().square().sum().isfinite()) for tensor in tensors):
         raise DivergenceError(f"{what} is not finite")
+
+
+def diverged(what: str, step: int, why: str, learning_rate: float) -> DivergenceError:
+    """The error that ends a training.
+
+    Args:
+        what: was trained.
+        step: counted from 1.
+        why: of `check_finite`.
+        learning_rate: that was too high.
+    """
+    return DivergenceError(
+        f"training {what} diverged at step {step}: {why}; choose a lower learning rate than {learning_rate:g}"
+    )

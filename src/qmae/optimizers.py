@@ -22,7 +22,7 @@ class Adam:
 
     Args:
         model: trained in place.
-        config: learning rate, and what a discarded run costs.
+        config: learning rate, and what a discarded shot costs.
         total_steps: of the whole training.
     """
 
@@ -74,11 +74,11 @@ def check_method(model: Trainable, config: TrainingConfig) -> None:
     """Refuse a training that a model is not made for.
 
     Raises:
-        InputError: sweeps for a model that has no blocks for them, a success weight for a model that discards no run,
+        InputError: sweeps for a model that has no blocks for them, a success weight for a model that discards no shot,
             or parameters of which none, or not the angles that sweeps set, are trainable.
     """
     if config.success_weight and not heralded(model):
-        raise InputError(f"a success weight is for heralded models, and {model.name} discards no run: leave it out")
+        raise InputError(f"a success weight is for heralded models, and {model.name} discards no shot: leave it out")
     if config.method == "sweeps":
         if not isinstance(model, MaskedAutoencoder):
             raise InputError(f"{model.name} has no circuit: train it by adam")

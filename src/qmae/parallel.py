@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 
 import torch
 
+from qmae.errors import InputError
 from qmae.progress import Progress, silent
 from qmae.runs import Run
 
@@ -31,6 +33,8 @@ def train_all(
     """
     for run in runs:
         run.check_settings()
+    if jobs < 1:
+        raise InputError(f"{jobs} jobs train nothing: give 1 or more")
     unfinished = [run for run in runs if not run.finished]
     if jobs == 1:
         for run in unfinished:
@@ -46,6 +50,10 @@ def train_all(
             for future in as_completed([pool.submit(_train, run, device) for run in unfinished]):
                 future.result()
                 advance(1)
+        except BrokenProcessPool as error:
+            raise InputError(
+                "a training process died, most likely for want of memory: give fewer --jobs; what is finished is kept"
+            ) from error
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

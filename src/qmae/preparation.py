@@ -45,11 +45,11 @@ class RealAmplitudeEmbedding(qp.StatePrep):
 
     def __init__(self, state: Any, wires: WiresLike, id: str | None = None, **options: Any) -> None:
         unknown = not _has_values(state) and "complex" in qp.math.get_dtype_name(state)
-        if unknown or any_of(qp.math.imag(state) != 0):
+        if unknown or any_known(qp.math.imag(state) != 0):
             raise ValueError("RealAmplitudeEmbedding prepares real amplitudes only: use qp.StatePrep for complex ones")
         # PennyLane's own check reads the values as NumPy's, which torch.func does not give.
         wrapped = _is_wrapped(state)
-        if wrapped and any_of(~((qp.math.linalg.norm(state, axis=-1) - 1).abs() <= 1e-5)):
+        if wrapped and any_known(~((qp.math.linalg.norm(state, axis=-1) - 1).abs() <= 1e-5)):
             raise ValueError("The state must be a vector of norm 1.0")
         super().__init__(state, wires, id=id, **{"validate_norm": not wrapped, **options})
 
@@ -67,7 +67,7 @@ class RealAmplitudeEmbedding(qp.StatePrep):
         while len(levels[0]) > 1:
             even, odd = levels[0][0::2], levels[0][1::2]
             levels.insert(0, qp.math.sqrt(even**2 + odd**2))
-        if qp.math.requires_grad(state) and any_of(levels[-2] == 0):
+        if qp.math.requires_grad(state) and any_known(levels[-2] == 0):
             raise ValueError(
                 "a preparation by rotations has no derivative at black pixels: differentiate by backpropagation on "
                 "default.qubit, or use qmae.shots.token_gradient"
@@ -79,7 +79,7 @@ class RealAmplitudeEmbedding(qp.StatePrep):
         return gates
 
 
-def any_of(condition: Any) -> bool:
+def any_known(condition: Any) -> bool:
     """Whether a condition is true of any value; False where the values are not known, as while JAX traces."""
     return _has_values(condition) and bool(qp.math.any(condition))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import mean, stdev
@@ -13,10 +12,10 @@ from markdown_it import MarkdownIt
 from qmae.evaluation import Row
 from qmae.experiments import PAPER, RATIOS, TABLE_RATIO, Results
 from qmae.figures import NAMES, mask_ratios, reconstructions, render, training_loss
-from qmae.files import write_atomically
+from qmae.files import to_json, write_atomically
 
 METRICS = {"fidelity": "Fidelity", "cosine_similarity": "CS", "ssim": "SSIM", "accuracy": "Accuracy"}
-YARDSTICKS = {name: NAMES[name] for name in ("knn", "ridge", "token", "mean")} | {"nothing": "nothing"}
+YARDSTICKS = {name: NAMES[name] for name in ("knn", "ridge", "token", "mean", "nothing")}
 MODELS = {"original": "original", "qmae": "**QMAE**", "qae": "**QAE**"} | YARDSTICKS
 PAPER_CLASSIFIER = 0.9933
 TOKEN_NOTE = """ The 50% token spans the image, so holes on the left and on the right get different halves of it: in \
@@ -35,7 +34,7 @@ def write_report(results: Results, folder: Path) -> None:
     for name, png in figures.items():
         write_atomically(folder / name, png)
     text = markdown(results)
-    write_atomically(folder / "metrics.json", json.dumps(results.to_json(), indent=2) + "\n")
+    write_atomically(folder / "metrics.json", to_json(results.to_json()))
     write_atomically(folder / "report.md", text)
     write_atomically(folder / "report.html", html(text, figures))
 
@@ -49,10 +48,10 @@ def markdown(results: Results) -> str:
 {images:,} test images of {protocol.data}, {protocol.size} x {protocol.size} pixels; one patch of each is hidden, the same for \
 every row. Every model is trained for {protocol.training.epochs} epochs, {f"with {protocol.seeds} seeds; ± is the standard deviation over them" if protocol.seeds > 1 else "with one seed"}.
 
-The yardsticks: *nothing* leaves the hole black, *mean patch* fills it with the mean of the training images at that place, \
+The yardsticks: *black fill* leaves the hole black, *mean patch* fills it with the mean of the training images at that place, \
 *token alone* with the one patch for that place that is best for the fidelity, as a model's tokens would without a circuit, \
 *ridge regression* predicts it linearly from the visible pixels, *nearest neighbours* from the five most similar training images. \
-A model below *nothing* has made the image worse than it found it. *original* is the unmasked image through the same readout, \
+A model below *black fill* has made the image worse than it found it. *original* is the unmasked image through the same readout, \
 the ceiling. The classifier gets {spread([results.classifier_accuracy], "accuracy")} of the images as they are right (the paper's: {PAPER_CLASSIFIER:.2%}).
 
 ## Table 1: 25% mask, beside the paper
@@ -168,7 +167,7 @@ def claim_table(results: Results) -> str:
         [
             "QMAE learns what is hidden: its fidelity is above that of leaving the hole black",
             "0.734; not compared",
-            f"{over_seeds(qmae, 'fidelity')}, hole black {nothing[0].fidelity:.3f}: {lead:+.3f}",
+            f"{over_seeds(qmae, 'fidelity')}, black fill {nothing[0].fidelity:.3f}: {lead:+.3f}",
         ],
         ["QMAE's training loss settles", "at 0.25", last_epoch(results, "qmae")],
         ["QAE's training loss swings", "from 0.2 to 0.8", last_epoch(results, "qae")],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,12 +15,12 @@ from jaxtyping import Bool
 from qmae.ceiling import FreeConfig, FreeModel
 from qmae.classical import ClassicalConfig, ClassicalModel
 from qmae.config import PRESETS, ModelConfig
-from qmae.errors import InputError, VersionError
-from qmae.files import check_free, read_bytes, read_json, read_text, resolve, write_atomically
+from qmae.errors import InputError
+from qmae.files import check_free, read_bytes, read_json, read_text, resolve, to_json, write_atomically
 from qmae.images import Fingerprint, fingerprint, keys_of, load_images
 from qmae.locks import locked
 from qmae.masking import PatchMask
-from qmae.models import CONFIG, WEIGHTS, MaskedAutoencoder, load_pretrained, locate
+from qmae.models import CONFIG, SHIPPED, WEIGHTS, MaskedAutoencoder, load_pretrained, locate, packaged
 from qmae.objective import Trainable
 from qmae.optimizers import check_method
 from qmae.progress import Progress, silent
@@ -81,28 +80,29 @@ class Run:
         folder = locate(folder)
         try:
             content = read_json(folder / CONFIG)
-            training, known = content.get("training"), content.get("fingerprint")
+            model, training, known = content["model"], content.get("training"), content.get("fingerprint")
             data = content.get("data", "mnist") if training is None else content["data"]
-            if not all(isinstance(part, dict | None) for part in (content["model"], training, known)):
+            if not isinstance(data, str) or not all(isinstance(part, dict | None) for part in (model, training, known)):
                 raise ValueError(f"{CONFIG} has another form than settings have")
-            if not isinstance(data, str):
-                raise ValueError(f"its data, {str(data)[:50]}, is no path")
+        except KeyError as error:
+            raise InputError(
+                f"{folder} holds no training run ({CONFIG} lacks {error}): give the folder of `qmae train`"
+            ) from error
+        except ValueError as error:
+            raise InputError(f"{folder} holds no training run ({error}): give the folder of `qmae train`") from error
+        try:
             return cls(
                 folder,
-                _config(content["model"]),
+                _config(model),
                 None if training is None else _training(training, older="format" not in content),
                 data,
                 None if known is None else Fingerprint(**known),
                 content.get("skip_black", False) is True,
             )
-        except (VersionError, TypeError) as error:
-            raise InputError(f"{folder} is of another version of qmae ({error}): train it anew by this one") from error
-        except KeyError as error:
+        except (TypeError, KeyError, ValueError, OverflowError, AttributeError) as error:
             raise InputError(
-                f"{folder} holds no training run ({CONFIG} lacks {error}): give the folder of `qmae train`"
+                f"{folder} is of another version of qmae, or damaged ({error}): train it anew by this one"
             ) from error
-        except (ValueError, OverflowError, AttributeError) as error:
-            raise InputError(f"{folder} holds no training run ({error}): give the folder of `qmae train`") from error
 
     @property
     def finished(self) -> bool:
@@ -191,7 +191,7 @@ class Run:
         return about
 
     def _write_config(self, content: dict[str, Any]) -> None:
-        write_atomically(self.folder / CONFIG, json.dumps(content, indent=2) + "\n")
+        write_atomically(self.folder / CONFIG, to_json(content))
 
     def _sum(self, name: str) -> str:
         return hashlib.sha256(read_bytes(self.folder / name)).hexdigest()
@@ -286,6 +286,11 @@ class Run:
             InputError: there is none, or it is damaged.
         """
         return load_model(self.folder)
+
+    @property
+    def is_packaged(self) -> bool:
+        """Whether it is a model that the package brings."""
+        return self.folder.name in SHIPPED and self.folder == packaged(self.folder.name)
 
     def history(self) -> History:
         """Read `history.csv`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ from torch import Tensor
 from qmae.checks import check_batch
 from qmae.circuits import AutoencoderCircuit
 from qmae.devices import States, in_double
-from qmae.errors import InputError
+from qmae.errors import DivergenceError, InputError
 from qmae.masking import Masks
 from qmae.models import MaskedAutoencoder, embed_references
+from qmae.objective import check_finite, diverged
 from qmae.progress import Progress, silent
 from qmae.settings import Overlap
 from qmae.shot_statistics import effective_shots
@@ -260,6 +262,7 @@ def train_on_device(
 
     Raises:
         InputError: another model, or a number of steps or images or a learning rate that is not positive.
+        DivergenceError: a gradient, a parameter or the loss is not finite; the model is that before this step.
     """
     if model.config.block != "su4" or model.config.conditioning != "none" or model.config.bottleneck == "herald":
         raise InputError("measured gradients need the paper's blocks, one circuit for all masks and no heralding")
@@ -271,11 +274,19 @@ def train_on_device(
     losses = [exact_loss(trained, images, masks)]
     try:
         with progress("training on measured gradients", steps) as advance:
-            for _ in range(steps):
+            for step in range(1, steps + 1):
                 chosen = torch.randperm(len(images), generator=generator)[:batch_size]
                 measure_gradients(trained, images[chosen], masks[chosen], target)
-                optimizer.step()
-                losses.append(exact_loss(trained, images, masks))
+                before = copy.deepcopy(trained.state_dict())
+                try:
+                    check_finite("the gradient", [p.grad for p in trained.parameters() if p.grad is not None])
+                    optimizer.step()
+                    check_finite("a parameter", [p.to(model.angles.dtype) for p in trained.parameters()])
+                    losses.append(exact_loss(trained, images, masks))
+                    check_finite("the loss", [torch.tensor(losses[-1])])
+                except DivergenceError as error:
+                    trained.load_state_dict(before)
+                    raise diverged(model.name, step, str(error), learning_rate) from error
                 advance(1)
     finally:
         # Also after Ctrl-C: what is trained is the caller's model.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -11,8 +12,9 @@ import torch
 
 from qmae.ceiling import FreeConfig
 from qmae.comparison import Comparison, compare
+from qmae.errors import InputError
 from qmae.evaluation import Row, TestSet, metrics_json
-from qmae.experiments import best_on_validation, searches, yardsticks
+from qmae.experiments import best_on_validation, first_of_each_class, searches, yardsticks
 from qmae.masking import PatchMask
 from qmae.parallel import train_all
 from qmae.progress import Progress, silent
@@ -50,6 +52,10 @@ class Plan:
         epochs: of every training; by default those of its preset.
         test_images: how many are measured, the first ones.
         data: what is learned.
+
+    Raises:
+        InputError: the masks `MAIN`, or one of the two models of the paper, are not among what is compared; or the
+            masks are of images of several sizes.
     """
 
     masks: Mapping[str, PatchMask] = field(default_factory=lambda: MASKS)
@@ -60,6 +66,12 @@ class Plan:
     epochs: int | None = None
     test_images: int | None = None
     data: str = "mnist"
+
+    def __post_init__(self) -> None:
+        if MAIN not in self.masks or not all(self.seeds.get(preset) for preset in ("qmae", "qae")):
+            raise InputError(f"a study compares QMAE with QAE, under masks of {MAIN} among others: add what is missing")
+        if len({patch.image_size for patch in self.masks.values()}) > 1:
+            raise InputError("the masks of a study are of images of several sizes: choose one")
 
     @property
     def size(self) -> int:
@@ -165,16 +177,34 @@ def study(
 
 
 def _measured(path: Path, runs: Sequence[Run], test: TestSet, on_row: Callable[[Row], None]) -> Comparison:
-    """Measure runs, or read what was measured, if it was the same runs on as many images."""
+    """Measure runs, or read what was measured, if it was the same runs on the same images.
+
+    What cannot be read, or was measured when the numbers meant something else, is measured again.
+    """
     others = yardsticks(runs[0].data, test.images.shape[-1])
     if path.exists():
-        known = Comparison.load(path)
-        # Its seconds tell a training from any other.
-        measured = [(row.seed, row.train_seconds) for row in known.rows if row.train_seconds is not None]
-        wanted = [(run.training.seed, run.history().column("seconds")[-1]) for run in runs]
-        same = {yardstick.name for yardstick in others} <= known.fidelities.keys() and measured == wanted
-        if same and known.rows[0].images == len(test.images):
-            return known
+        with suppress(InputError):
+            known = Comparison.load(path)
+            if _same(known, runs, [yardstick.name for yardstick in others], test):
+                return known
     comparison = compare(runs, others, test, on_row=on_row)
     comparison.save(path)
     return comparison
+
+
+def _same(known: Comparison, runs: Sequence[Run], yardsticks: Sequence[str], test: TestSet) -> bool:
+    """Whether this is what would be measured. Its seconds tell a training from any other."""
+    if not known.rows:
+        return False
+    patch, row = runs[0].model.patch, known.rows[0]
+    if (row.mask_ratio, row.placement, row.patches) != (patch.ratio, patch.placement, patch.patches):
+        return False
+    measured = [(row.model, row.seed, row.train_seconds) for row in known.rows if row.trained_ratio is not None]
+    wanted = [(run.load().name, run.training and run.training.seed, run.seconds) for run in runs]
+    names = [row.model for row in known.rows if row.trained_ratio is None]
+    images = test.images[first_of_each_class(test.labels)]
+    return (
+        (measured, names, row.images, row.mask_seed) == (wanted, [*yardsticks], len(test.images), test.mask_seed)
+        and row.classifier_accuracy == test.classifier_accuracy
+        and torch.equal(known.pictures.originals, images)
+    )

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from statistics import mean
 
 from qmae.ceiling import DESIGNS
 from qmae.comparison import Comparison
 from qmae.comparison_figures import over_mask_ratio
-from qmae.comparison_report import LEGEND, figures, histories, label, result_table, standing, write_pages
-from qmae.files import write_atomically
+from qmae.comparison_report import LEGEND, figures, histories, result_table, standing, write_pages
+from qmae.figures import label
+from qmae.files import to_json, write_atomically
 from qmae.report import over_seeds, table
 from qmae.study import MAIN, StudyResults
 
 
 def write_study(results: StudyResults, folder: Path) -> None:
     """Write `metrics.json`, `report.md`, `report.html` and the figures into a folder."""
-    write_atomically(folder / "metrics.json", json.dumps(results.to_json(), indent=2) + "\n")
-    drawn = figures(results.comparisons[MAIN], histories(results.runs))
+    write_atomically(folder / "metrics.json", to_json(results.to_json()))
+    main = results.comparisons[MAIN]
+    drawn = figures(main, histories(main, results.runs))
     drawn["mask-ratio.png"] = over_mask_ratio([*results.comparisons.values()])
     write_pages(folder, markdown(results), drawn)
 
@@ -41,7 +42,7 @@ By fidelity, decided by the 95% bootstrap interval of the difference image by im
 ## Masks of {MAIN}
 
 {result_table(main)}
-The designs, best found with free matrices, are lower bounds of what their circuits could reach, no proofs: \
+The designs are the best that the search found for free matrices in the place of the gates, no bounds: \
 {"; ".join(f"`{design}`, {DESIGNS[design]}" for design in plan.designs)}.
 
 ![Fidelity over the number of parameters](parameters.png)
@@ -93,6 +94,6 @@ def class_table(comparison: Comparison) -> str:
 def mask_table(results: StudyResults, metric: str) -> str:
     """One metric of every model under every kind of masks."""
     by_mask = [comparison.models for comparison in results.comparisons.values()]
-    names = [name for name in results.comparisons[MAIN].models if name not in DESIGNS]
+    names = [name for name, rows in results.comparisons[MAIN].models.items() if rows[0].model not in DESIGNS]
     lines = [[label(name), *(over_seeds(models.get(name, []), metric) for models in by_mask)] for name in names]
     return table(["Model", *results.comparisons], lines)

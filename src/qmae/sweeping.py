@@ -23,9 +23,8 @@ MOMENTUM, LATER_MOMENTUM, RAMP = 0.8, 0.88, 20
 """Share of a block's last change that is made again before sweep k: 1 - `RAMP` / k, which grows as Nesterov's does, but
 at least the first and at most the second. docs/findings.md says what others gave."""
 
-
 LEAST_SUCCESS = 1e-6
-"""Of images that fewer runs than that come through, what is left is rounding error: their fidelity steers no block."""
+"""Of images that keep a smaller share of shots, what is left is rounding error: their fidelity steers no block."""
 
 
 def momentum(sweep: int) -> float:
@@ -64,7 +63,7 @@ class Sweeps:
     Args:
         model: trained in place: real blocks, a decoder that is not the encoder, no offsets.
         learning_rate: of the token, in units of pixel values.
-        success_weight: what a discarded run costs.
+        success_weight: what a discarded shot costs.
 
     Raises:
         InputError: as `check`.
@@ -75,8 +74,8 @@ class Sweeps:
         self.check(model)
         config = model.config
         self.model, self.learning_rate, self.success_weight = model, learning_rate, success_weight
-        trained = model.token is not None and model.token.requires_grad
-        self.tokens = torch.optim.Adam([model.token], learning_rate, fused=True) if trained else None
+        self.token = model.token if model.token is not None and model.token.requires_grad else None
+        self.tokens = None if self.token is None else torch.optim.Adam([self.token], learning_rate, fused=True)
         # Not as angles: those of a block near the identity jump, and so would the blocks that share them.
         every = model.blocks_of(model.angles.detach().view(-1, model.angles.shape[-1]))
         self.blocks = block_unitaries(every.flatten(0, 1), config.ansatz.block).view(*every.shape[:2], 4, 4)
@@ -132,13 +131,13 @@ class Sweeps:
 
     def _prepare_token(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
         """Give the token its gradient; returns the losses."""
-        with torch.set_grad_enabled(self.tokens is not None):
+        with torch.set_grad_enabled(self.token is not None):
             losses, minimized = objective(self.model, images, masks, self.success_weight)
         check_finite("the loss", [minimized])
-        if self.tokens is not None:
-            token = self.model.token
-            (token.grad,) = torch.autograd.grad(minimized.sum(), token)  # pyright: ignore[reportOptionalMemberAccess]
-            check_finite("the gradient", [token.grad])
+        if self.token is not None:
+            (gradient,) = torch.autograd.grad(minimized.sum(), self.token)
+            check_finite("the gradient", [gradient])
+            self.token.grad = gradient
         return losses.detach()
 
     @torch.no_grad()
@@ -171,7 +170,7 @@ class Sweeps:
         self._write_angles(part, circuits)
 
     def _gradient(
-        self, part: int, unitaries: list[Float[Tensor, "circuits dim dim"]], batch: Batch
+        self, part: int, unitaries: list[Float[Tensor, "circuits _ _"]], batch: Batch
     ) -> Float[Tensor, "circuits dim dim"]:
         """Half the gradient of what a part's unitaries are to raise."""
         heralded = self.model.config.bottleneck == "herald"

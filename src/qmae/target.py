@@ -1,5 +1,8 @@
 """A circuit on a PennyLane device, opened and run: what is not ours may fail in any way, and is told in one line."""
 
+# PennyLane's own annotations promise less than its transforms keep.
+# pyright: reportGeneralTypeIssues=false, reportArgumentType=false
+
 from __future__ import annotations
 
 import warnings
@@ -9,7 +12,9 @@ from typing import Any
 
 import numpy as np
 import pennylane as qp
+from pennylane.devices import Device, LegacyDevice
 from pennylane.tape import QuantumScript, make_qscript
+from pennylane.transforms import decompose
 
 from qmae.circuits import AutoencoderCircuit
 from qmae.errors import InputError
@@ -39,7 +44,7 @@ class Target:
     """
 
     circuit: AutoencoderCircuit
-    device: str | qp.devices.Device | qp.devices.LegacyDevice = EXACT
+    device: str | Device | LegacyDevice = EXACT
     shots: int | None = None
     options: dict[str, Any] | None = None
     opened: Any = field(init=False, repr=False, compare=False)
@@ -58,7 +63,7 @@ class Target:
     @property
     def name(self) -> str:
         """The device's name."""
-        return self.device if isinstance(self.device, str) else self.device.name
+        return self.device if isinstance(self.device, str) else str(self.device.name)
 
     @property
     def branches(self) -> bool:
@@ -122,7 +127,7 @@ class Target:
         Raises:
             InputError: the device cannot run the circuit, or kept no shot at all.
         """
-        shots = self.shots if repetitions is None else [(self.shots, repetitions)]
+        shots: Any = self.shots if repetitions is None else [(self.shots, repetitions)]
         # Built before: what fails here is not the device.
         built = make_qscript(function)(*arguments)
         script = QuantumScript(_gates(built.operations), built.measurements, shots=shots)
@@ -203,7 +208,7 @@ def _check_shots(shots: int) -> None:
 
 def _check_open(device: Any, options: dict[str, Any] | None) -> Any:
     """A device that is given as an object."""
-    if not isinstance(device, (qp.devices.Device, qp.devices.LegacyDevice)):
+    if not isinstance(device, (Device, LegacyDevice)):
         raise InputError(f"{device!r} is no device of PennyLane's: give its name, or what qp.device returns")
     if options:
         raise InputError(f"{device.name} is open already: give it its options where it is opened")
@@ -212,7 +217,7 @@ def _check_open(device: Any, options: dict[str, Any] | None) -> Any:
 
 def _gates(operations: list[Any]) -> list[Any]:
     """The operations with our own templates broken up; a preparation stays, which simulators take as it is."""
-    (gates,), _ = qp.transforms.decompose(
+    (gates,), _ = decompose(
         QuantumScript(operations),
         stopping_condition=lambda gate: "Blocks" not in gate.name and gate.name != "Adjoint(RealAmplitudeEmbedding)",
     )

@@ -86,8 +86,9 @@ def show_progress(description: str, total: int) -> Iterator[Advance]:
 def print_rows(rows: list[Row]) -> None:
     """Print one line per row of results."""
     for row in rows:
-        line = f"{row.model:8}{row.mask_ratio:6.1%} {row.placement:9}{row.readout:12}"
-        line += f"fidelity {row.fidelity:.4f}  CS {row.cosine_similarity:.4f}  SSIM {row.ssim:.4f}"
+        line = f"{row.group:8}{row.mask_ratio:6.1%} {row.placement:9}{row.readout:12}"
+        ssim = "–" if row.ssim is None else f"{row.ssim:.4f}"
+        line += f"fidelity {row.fidelity:.4f}  CS {row.cosine_similarity:.4f}  SSIM {ssim}"
         if row.accuracy is not None:
             line += f"  accuracy {row.accuracy:.2%}"
         if row.seed is not None:

@@ -17,12 +17,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from qmae.checkpoints import checkpoint_bytes, describe, intact, load_checkpoint
-from qmae.checks import brightest_of, check_pixels, check_tensor
+from qmae.checks import brightest_of, check_pixels, check_tensor, usable_device
 from qmae.errors import DivergenceError, InputError
 from qmae.files import make_folder, refused, remove, write_atomically
 from qmae.masking import Masks
 from qmae.models import WEIGHTS, embed_references, in_batches
-from qmae.objective import Trainable, check_finite
+from qmae.objective import Trainable, check_finite, diverged
 from qmae.optimizers import build_optimizer, check_method
 from qmae.progress import Progress, silent
 from qmae.settings import TrainingConfig
@@ -133,12 +133,12 @@ def train(
         The history of all steps, those before a resume included.
 
     Raises:
-        InputError: a model, images, a device or a folder that cannot be used, or a config that is not for this model;
-            or the folder holds another training.
+        InputError: a model, images, a device or a folder that cannot be used, a config that is not for this model, or
+            a folder that holds another training.
         DivergenceError: a loss, a gradient, a parameter or the validation fidelity is not finite; the model is that of
             the last step before which all of them were, the folder that of the last finished epoch.
     """
-    device = _usable_device(device)
+    device = usable_device(device)
     _check_model(model)
     images, validation = _checked(images, "training images", model), _checked(validation, "validation images", model)
     check_method(model, config)
@@ -147,10 +147,12 @@ def train(
     try:
         model.to(device)
         return _train(model, images.to(device), validation.to(device), config, place, progress)
-    except BaseException:
+    except BaseException as error:
         if place is not None and made:
             with suppress(OSError):  # an epoch lies there
                 place.rmdir()
+        if place is not None and isinstance(error, DivergenceError):
+            raise DivergenceError(f"{place}: {error}") from error
         raise
     finally:
         model.cpu()
@@ -194,17 +196,6 @@ def _train(
         state.export(folder)
         remove(folder / CHECKPOINT)
     return history
-
-
-def _usable_device(device: torch.device | str) -> torch.device:
-    try:
-        found = torch.device(device)
-        torch.empty(1, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
-        raise InputError(f"no device {device} is at hand: choose cpu") from error
-    if found.type == "meta":
-        raise InputError("the device meta holds no numbers: choose cpu")
-    return found
 
 
 def _check_model(model: Trainable) -> None:
@@ -278,7 +269,7 @@ class _TrainingState:
                 losses = self.optimizer.step(images[used], masks[used])
                 self.good = before
                 check_finite("a parameter", self.model.parameters())
-            except (DivergenceError, torch.linalg.LinAlgError) as error:
+            except (DivergenceError, torch.linalg.LinAlgError) as error:  # pyright: ignore[reportPrivateImportUsage]
                 raise self._diverged(len(self.history.rows) + 1, str(error)) from error
             except BaseException:
                 self._restore(before)
@@ -298,10 +289,7 @@ class _TrainingState:
     def _diverged(self, step: int, why: str) -> DivergenceError:
         """Go back to the last parameters whose loss and gradient were finite."""
         self._restore(self.good)
-        return DivergenceError(
-            f"training {self.model.name} diverged at step {step}: {why}; choose a lower learning rate than "
-            f"{self.learning_rate:g}"
-        )
+        return diverged(self.model.name, step, why, self.learning_rate)
 
     def _parameters(self) -> list[Tensor]:
         return [parameter.detach().clone() for parameter in self.model.parameters()]
@@ -340,6 +328,6 @@ class _TrainingState:
             self.optimizer.load_state_dict(state["optimizer"])
             self.generator.set_state(state["generator"])
             self.history = History.of([list(map(float, row)) for row in state["history"]])
-            if self.history.epochs * self.steps_per_epoch != len(self.history.rows):
+            if not self.history.rows or self.history.epochs * self.steps_per_epoch != len(self.history.rows):
                 raise ValueError("its history is not one of whole epochs")
         self.good = self._parameters()

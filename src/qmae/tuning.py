@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from qmae.errors import InputError
+from qmae.errors import DivergenceError, InputError
 from qmae.installation import install_hint
 from qmae.masking import PatchMask
 from qmae.progress import Progress, silent
@@ -20,7 +20,7 @@ from qmae.runs import Run, preset_config
 from qmae.settings import Preset, TrainingConfig
 
 LEARNING_RATES = (5e-4, 0.2)
-"""Between these the peak of the schedule is searched, uniformly in its logarithm."""
+"""Where the peak of the schedule is searched."""
 
 BATCH_SIZES = (64, 128, 256)
 
@@ -37,16 +37,19 @@ class Trial:
         training: the settings that were tried.
         validation_fidelity: after the last epoch; 0 where the training diverged.
         seconds: that it took.
+        diverged: whether it stopped at numbers that were not finite.
     """
 
     preset: Preset
     training: TrainingConfig
     validation_fidelity: float
     seconds: float
+    diverged: bool = False
 
     def __str__(self) -> str:
         tried = f"learning rate {self.training.learning_rate:.5f}, batches of {self.training.batch_size}"
-        return f"{self.preset:12} {tried:40} validation fidelity {self.validation_fidelity:.4f}  {self.seconds:.0f} s"
+        outcome = "diverged" if self.diverged else f"validation fidelity {self.validation_fidelity:.4f}"
+        return f"{self.preset:12} {tried:40} {outcome}  {self.seconds:.0f} s"
 
 
 def tune(
@@ -57,6 +60,7 @@ def tune(
     trials: int = 8,
     epochs: int = 2,
     seed: int = 0,
+    learning_rates: tuple[float, float] = LEARNING_RATES,
     data: str = "mnist",
     skip_black: bool = False,
     device: torch.device | str = "cpu",
@@ -64,6 +68,8 @@ def tune(
     on_trial: Callable[[Trial], None] = lambda trial: None,
 ) -> list[Trial]:
     """Search learning rate and batch size by a tree-structured Parzen estimator (Optuna); the first trials are random.
+
+    A training that diverges counts as the worst, and the search goes on.
 
     The search depends on nothing but its seed and what the trials gave. So one that was interrupted goes on where it
     stopped: trainings that lie finished in `folder` are not repeated.
@@ -75,6 +81,7 @@ def tune(
         trials: how many trainings.
         epochs: of each.
         seed: of the search and of every training.
+        learning_rates: between these the peak of the schedule is searched, uniformly in its logarithm.
         data: what is trained on.
         skip_black: leave out images that are all black.
         device: where to compute.
@@ -97,19 +104,25 @@ def tune(
     done = []
     for number in range(trials):
         asked = study.ask()
-        rate = asked.suggest_float("learning_rate", *LEARNING_RATES, log=True)
+        rate = asked.suggest_float("learning_rate", *learning_rates, log=True)
         training = TrainingConfig(epochs, asked.suggest_categorical("batch_size", BATCH_SIZES), rate, seed)
         place = folder / "runs" / f"{preset}-trial{number}"
         run = Run(place, preset_config(preset, patch), training, data, skip_black=skip_black)
-        run.train(device=device, progress=progress)
-        history = run.history()
-        fidelity = history.column("validation_fidelity")[-1]
-        # NaN, a diverged training, would end the search.
-        trial = Trial(preset, training, 0.0 if math.isnan(fidelity) else fidelity, history.column("seconds")[-1])
+        trial = _trial(run, preset, training, device, progress)
         study.tell(asked, trial.validation_fidelity)
         done.append(trial)
         on_trial(trial)
     return done
+
+
+def _trial(run: Run, preset: Preset, training: TrainingConfig, device: torch.device | str, progress: Progress) -> Trial:
+    started = time.perf_counter()
+    try:
+        run.train(device=device, progress=progress)
+    except DivergenceError:
+        return Trial(preset, training, 0.0, time.perf_counter() - started, diverged=True)
+    history = run.history()
+    return Trial(preset, training, history.column("validation_fidelity")[-1], history.column("seconds")[-1])
 
 
 def best(trials: list[Trial]) -> Trial:
@@ -125,8 +138,8 @@ def report(searches: Sequence[list[Trial]]) -> str:
     ]
     for trials in searches:
         for number, trial in enumerate(trials):
-            fidelity = f"{trial.validation_fidelity:.4f}"
-            marked = f"**{fidelity}**" if trial is best(trials) else fidelity
+            fidelity = "diverged" if trial.diverged else f"{trial.validation_fidelity:.4f}"
+            marked = f"**{fidelity}**" if trial is best(trials) and not trial.diverged else fidelity
             settings = f"{trial.training.learning_rate:.2g} | {trial.training.batch_size}"
             lines.append(f"| {trial.preset} | {number} | {settings} | {marked} | {trial.seconds:.0f} |")
     return "\n".join(lines) + "\n"

@@ -8,7 +8,7 @@ from dataclasses import fields
 from numbers import Integral, Real
 from typing import Any, get_args
 
-from qmae.errors import InputError, VersionError
+from qmae.errors import InputError
 
 MAX_QUBITS = 24
 """More are refused: one state of 24 qubits takes 128 MB of complex numbers, and the largest images are 4096 x 4096."""
@@ -100,8 +100,7 @@ def check_keys(values: Any, kind: type, what: str) -> dict[str, Any]:
         what: its name in the message.
 
     Raises:
-        InputError: it is no mapping.
-        VersionError: it lacks keys or has unknown ones.
+        InputError: it is no mapping, or lacks keys or has unknown ones.
     """
     if not isinstance(values, Mapping):
         raise InputError(f"{what} is of type {type(values).__name__}: give a mapping from the settings to their values")
@@ -111,5 +110,5 @@ def check_keys(values: Any, kind: type, what: str) -> dict[str, Any]:
     if strange or missing:
         found = ("knows no setting", strange), ("misses", missing)
         wrong = " and ".join(f"{word} {', '.join(keys)}" for word, keys in found if keys)
-        raise VersionError(f"{what} {wrong}: read it by the version of qmae that wrote it")
+        raise InputError(f"{what} {wrong}: read it by the version of qmae that wrote it")
     return dict(values)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from ast import literal_eval
 from dataclasses import asdict, replace
@@ -168,7 +167,7 @@ def noise(
     Example: `qmae noise runs/qmae runs/qae --images 2 --out noise`
     """
     from qmae.circuit_report import noise_figure, noise_report
-    from qmae.files import new_folder, read_text, write_atomically
+    from qmae.files import new_folder, read_text, to_json, write_atomically
     from qmae.noise import rows_from_json, study
 
     model, originals, masks = _test_images(qmae, images, seed)
@@ -186,7 +185,7 @@ def noise(
     try:
         for row in study([model, other], originals, masks, done=rows, progress=show_progress):
             rows = [*rows, row]
-            write_atomically(records, json.dumps([asdict(row) for row in rows], allow_nan=False) + "\n")
+            write_atomically(records, to_json([asdict(row) for row in rows], indent=None))
     except KeyboardInterrupt:
         raise RunInterruptedError("go on with the same command and --resume") from None
     reported = [row for row in rows if row.image < images]
@@ -248,6 +247,7 @@ def resources(
     from typing import get_args
 
     from qmae.circuit_report import resource_table
+    from qmae.files import to_json
     from qmae.images import check_size
     from qmae.resources import count
 
@@ -255,7 +255,7 @@ def resources(
     for pixels in sizes:
         check_size(pixels)
     rows = list(count(sizes, list(get_args(Overlap)), layers or [1, 2], progress=show_progress))
-    text = json.dumps([asdict(row) for row in rows], indent=2) if as_json else resource_table(rows)
+    text = to_json([asdict(row) for row in rows]).rstrip() if as_json else resource_table(rows)
     console.print(text)
 
 
@@ -353,10 +353,10 @@ def _plain(value: Any) -> Any:
 
 
 def _write_estimates(folder: Path, about: dict[str, Any], estimates: list[Estimate]) -> None:
-    from qmae.files import write_atomically
+    from qmae.files import to_json, write_atomically
 
     rows = [{name: getattr(value, "tolist", lambda v=value: v)() for name, value in vars(e).items()} for e in estimates]
-    write_atomically(folder / "estimates.json", json.dumps({**about, "images": rows}, allow_nan=False) + "\n")
+    write_atomically(folder / "estimates.json", to_json({**about, "images": rows}, indent=None))
 
 
 def _draw_estimates(folder: Path, estimates: list[Estimate], originals: Tensor, masks: Masks) -> None:
@@ -372,14 +372,14 @@ def _draw_estimates(folder: Path, estimates: list[Estimate], originals: Tensor, 
         for name in ("probabilities", "exact_probabilities")
     )
     rows = [("masked input", hide(originals, masks)), ("device", device), ("exact", exact), ("original", originals)]
-    write_atomically(folder / "reconstructions.png", render(image_grid(rows)))
+    write_atomically(folder / "reconstructions.png", render(image_grid(rows, [masks.hidden] * 3)))
 
 
 def _write_study(folder: Path, records: Any, text: str, figure: Any) -> None:
     from qmae.figures import render
-    from qmae.files import write_atomically
+    from qmae.files import to_json, write_atomically
 
-    write_atomically(folder / "rows.json", json.dumps(records, allow_nan=False) + "\n")
+    write_atomically(folder / "rows.json", to_json(records, indent=None))
     write_atomically(folder / "report.md", text)
     write_atomically(folder / "figure.png", render(figure))
     console.print(text)

@@ -22,6 +22,8 @@ LARGEST_SIZE = 4096
 if TYPE_CHECKING:
     import torch
 
+    from qmae.evaluation import TestSet
+
 app = typer.Typer(
     name="qmae",
     no_args_is_help=True,
@@ -92,3 +94,9 @@ def torch_device(accelerator: Accelerator) -> torch.device:
         raise InputError("no CUDA device is at hand: choose --accelerator cpu")
     cuda = accelerator != "cpu" and torch.cuda.is_available()
     return torch.device("cuda" if cuda else "cpu")
+
+
+def say_what_is_left_out(test: TestSet) -> None:
+    """Print what cannot be measured on these images, if there is anything."""
+    if test.left_out:
+        console.print(test.left_out, markup=False, highlight=False)

@@ -128,9 +128,10 @@ def _is_lack_of_memory(error: Exception) -> bool:
 
 def _give_up_if_full(stream: IO[str] | None) -> None:
     """Where a stream takes nothing any more, let go what it still holds: Python would try again at its end."""
+    if stream is None:
+        return
     try:
-        if stream is not None:
-            stream.flush()
+        stream.flush()
     except OSError:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

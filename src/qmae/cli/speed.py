@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +9,6 @@ import typer
 
 from qmae.cli.common import MOST, AcceleratorOption, SeedOption, app, torch_device
 from qmae.errors import InputError
-from qmae.settings import TrainingConfig
 from qmae.terminal import console, show_progress
 
 if TYPE_CHECKING:
@@ -29,7 +27,7 @@ def benchmark(
     layers: Annotated[
         list[int] | None, typer.Option(min=1, max=10_000, help="Of the ansatz; may be repeated with --qubits.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, max=MOST, help="Images per step.")] = TrainingConfig.batch_size,
+    batch_size: Annotated[int, typer.Option(min=1, max=MOST, help="Images per step.")] = 128,
     threads: Annotated[int, typer.Option(min=1, max=1024, help="Of torch.")] = 2,
     as_json: Annotated[Path | None, typer.Option("--json", help="Keep the measurements in this file.")] = None,
     figure: Annotated[Path | None, typer.Option(help="Draw what --qubits measures into this PNG file.")] = None,
@@ -45,7 +43,7 @@ def benchmark(
     import torch
 
     from qmae.benchmark import machine
-    from qmae.files import new_file, write_atomically
+    from qmae.files import new_file, to_json, write_atomically
     from qmae.images import load_images
 
     layers, device = layers or [1], torch_device(accelerator)
@@ -62,7 +60,7 @@ def benchmark(
         rows = _print_timings(peers, layers[0], images, seed, device)
     if as_json:
         content = {"machine": machine(device), "measurements": rows}
-        write_atomically(as_json, json.dumps(content, indent=2, allow_nan=False) + "\n")
+        write_atomically(as_json, to_json(content))
 
 
 def _check(peers: bool, qubits: list[int] | None, layers: list[int], figure: Path | None, device: torch.device) -> None:

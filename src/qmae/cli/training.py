@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
@@ -20,6 +19,7 @@ from qmae.cli.common import (
     app,
     data_source,
     finite,
+    say_what_is_left_out,
     tell_left_out,
     torch_device,
     work_in,
@@ -226,7 +226,9 @@ def train(
 
 @app.command()
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="Run folder of `qmae train`.")],
+    run: Annotated[
+        Path, typer.Argument(help="Run folder of `qmae train`, a saved model, or `qmae-plus-25`, of the package.")
+    ],
     mask_ratio: Annotated[
         float | None, typer.Option(min=0, max=1, callback=finite, help="Hidden share; by default that of the training.")
     ] = None,
@@ -244,24 +246,38 @@ def evaluate(
     ] = None,
     readout: Annotated[Readout, typer.Option(help="Of the reconstructions that are kept.")] = "amplitude",
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="Seed of the test masks.")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File for the rows, not there yet; by default `metrics.json` in the run folder."),
+    ] = None,
     accelerator: AcceleratorOption = "auto",
 ) -> None:
-    """Measure a run on test images, beside the yardsticks; writes `metrics.json` into the run folder.
+    """Measure a run on test images, beside the yardsticks; keeps the rows in `metrics.json` of the run folder.
+
+    What was measured there under other settings is kept, what was measured under the same is replaced. Of a model of
+    the package nothing is written without `--out`.
 
     Example: `qmae evaluate runs/qmae-0.25-grid-seed0 --save-reconstructions mine.npz`
     """
     from dataclasses import asdict, replace
 
     from qmae.classifier import load_classifier
-    from qmae.evaluation import TestSet, metrics_json
+    from qmae.evaluation import TestSet
     from qmae.evaluation import save_reconstructions as save
     from qmae.experiments import measure_run
-    from qmae.files import new_file, write_atomically
+    from qmae.files import check_writable, new_file, to_json, write_atomically
+    from qmae.rows import merged, metrics_json, read_rows
     from qmae.runs import Run
 
+    opened = Run.open(run)
+    target = out or (None if opened.is_packaged else opened.folder / "metrics.json")
+    if out:
+        new_file(out)
+    elif target:
+        check_writable(opened.folder)
+    known = read_rows(target) if target and target.exists() else []
     if save_reconstructions:
         new_file(save_reconstructions)
-    opened = Run.open(run)
     given = {"ratio": mask_ratio, "placement": placement, "patches": patches}
     patch = replace(opened.model.patch, **{name: value for name, value in given.items() if value is not None})
     source = data_source(data) if data else opened.data
@@ -285,10 +301,14 @@ def evaluate(
     )
     chosen = slice(None) if held_out else _unseen(opened, source, split)
     test = replace(test, images=test.images[chosen][:images], labels=test.labels[chosen][:images])
+    say_what_is_left_out(test)
     rows = measure_run(opened, test, patch, on_rows=print_rows)
-    protocol = {"data": source, "mask_seed": seed, **asdict(patch)}
-    content = metrics_json(protocol, test.classifier_accuracy, rows)
-    write_atomically(run / "metrics.json", json.dumps(content, indent=2) + "\n")
+    if target:
+        protocol = {"data": source, "mask_seed": seed, **asdict(patch)}
+        content = metrics_json(protocol, test.classifier_accuracy, merged(rows, known))
+        write_atomically(target, to_json(content))
+    else:
+        console.print("nothing is written into the package: keep the numbers by --out FILE")
     if save_reconstructions:
         save(save_reconstructions, opened.load(), test, patch, readout=readout)
 

@@ -1,8 +1,7 @@
-"""The commands that say where a model stands: beside others, and below what its design could reach."""
+"""The commands that say where a model stands: beside others, and beside what free matrices reach by its design."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -19,6 +18,7 @@ from qmae.cli.common import (
     app,
     data_source,
     finite,
+    say_what_is_left_out,
     tell_left_out,
     torch_device,
     work_in,
@@ -50,19 +50,20 @@ def ceiling(
     jobs: JobsOption = 1,
     accelerator: AcceleratorOption = "auto",
 ) -> None:
-    """Search the best fidelity that a design could have if its gates were no limit: its matrices are free.
+    """Search the best fidelity of a design whose gates are no limit: its matrices are free.
 
-    What is found is a lower bound, not a proof. Interrupted, the same command goes on where it stopped.
+    It is the best that the search found, no bound and no proof. Interrupted, the same command goes on where it stopped.
 
     Example: `qmae ceiling --design tied --restarts 1`
     """
     from qmae.ceiling import FreeConfig
     from qmae.evaluation import TestSet, metrics_json
     from qmae.experiments import best_on_validation, searches
-    from qmae.files import write_atomically
+    from qmae.files import to_json, write_atomically
     from qmae.masking import PatchMask
     from qmae.parallel import train_all
 
+    data = data_source(data)
     device, patch = torch_device(accelerator), PatchMask(size, mask_ratio)
     named = dict.fromkeys(design or get_args(Design))
     configs = [FreeConfig(patch, name) for name in named]  # pyright: ignore[reportArgumentType]
@@ -71,6 +72,7 @@ def ceiling(
     if skip_black:
         tell_left_out(data, size)
     test = TestSet.load(data, size=size, limit=images, skip_black=skip_black, device=device, progress=show_progress)
+    say_what_is_left_out(test)
     work_in(context, out)
     rows = []
     try:
@@ -79,25 +81,29 @@ def ceiling(
             runs = searches(out, config, seeds, epochs=epochs, data=data, skip_black=skip_black)
             train_all(runs, jobs=jobs, device=device, progress=show_progress)
             best = best_on_validation(runs)
-            seconds = best.history().column("seconds")[-1]
+            seed_found = best.training and best.training.seed
             (row,) = test.measure(
-                best.load(), patch, seed=best.training.seed, train_seconds=seconds, readouts=("amplitude",)
+                best.load(), patch, seed=seed_found, train_seconds=best.seconds, readouts=("amplitude",)
             )
             rows.append(row)
             accuracy = "" if row.accuracy is None else f"  accuracy {row.accuracy:.2%}"
-            line = f"{config.design:22} fidelity {row.fidelity:.4f}  SSIM {row.ssim:.3f}{accuracy}"
+            ssim = "–" if row.ssim is None else f"{row.ssim:.3f}"
+            line = f"{config.design:22} fidelity {row.fidelity:.4f}  SSIM {ssim}{accuracy}"
             console.print(f"{line}  shots kept {row.success_probability:.1%}")
     except KeyboardInterrupt:
         raise RunInterruptedError(f"go on with the same command: finished searches lie in {out}") from None
     protocol = {"data": data, "restarts": restarts, "epochs": epochs, "mask_seed": test.mask_seed}
     content = metrics_json(protocol, test.classifier_accuracy, rows)
-    write_atomically(out / "metrics.json", json.dumps(content, indent=2) + "\n")
+    write_atomically(out / "metrics.json", to_json(content))
 
 
 @app.command()
 def compare(
     context: typer.Context,
-    runs: Annotated[list[Path], typer.Argument(help="Run folders, of quantum models, networks or searches.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="Run folders, of quantum models, networks or searches, or `qmae-plus-25`, of the package."),
+    ],
     out: Annotated[Path, typer.Option(help="Folder for report, figures and metrics.json.")] = Path("comparison"),
     baselines: Annotated[Literal["all", "none"], typer.Option(help="Yardsticks beside the runs.")] = "all",
     images: Annotated[int | None, typer.Option(min=1, max=MOST, help="Only the first so many test images.")] = None,
@@ -106,18 +112,22 @@ def compare(
 ) -> None:
     """Compare runs with each other and with the yardsticks, on the same test images under the same masks.
 
+    Runs that differ in nothing but their seed are one line; what sets lines of the same name apart is said.
+
     Example: `qmae compare runs/qmae runs/qae runs/unet`
     """
-    from qmae.comparison import common_patch
+    from qmae.comparison import common_data, common_patch, line_up
     from qmae.comparison import compare as measure
     from qmae.comparison_report import write_comparison
     from qmae.evaluation import TestSet
     from qmae.experiments import yardsticks
-    from qmae.files import new_folder
+    from qmae.files import check_free, new_folder
     from qmae.runs import Run
 
+    check_free(out)
     opened = [Run.open(run) for run in runs]
-    patch, data = common_patch(opened), opened[0].data
+    line_up(opened)
+    patch, data = common_patch(opened), common_data(opened)
     for run in opened:
         run.check_data()
     test = TestSet.load(
@@ -131,6 +141,7 @@ def compare(
     )
     folder = work_in(context, new_folder(out))
     others = yardsticks(data, patch.image_size) if baselines == "all" else []
+    say_what_is_left_out(test)
     comparison = measure(opened, others, test, on_row=lambda row: print_rows([row]))
     write_comparison(comparison, opened, test, folder)
     console.print(f"Report: {folder / 'report.html'} and {folder / 'report.md'}")

@@ -5,9 +5,9 @@ E is G and the rest of the circuit, contracted. The best rotation is its polar f
 arXiv 0707.1454, for tensor networks). And a convex function of V lies above its tangent, so that going up the tangent
 goes up the function (Journee et al. 2010, arXiv 0811.4724). No step has a size, and none goes down.
 
-Where the environment says nothing, since it is zero or has no full rank, many rotations are equally good. The one
-that is nearest to the old block is taken: what is maximized is tr(E B) and a very small part of tr(B_old^T B), which
-only rises where B leaves B_old for something better, so that it takes nothing from the first term.
+Where the environment says nothing, since it is zero or has no full rank, many rotations are equally good. The one that
+is nearest to the old block is taken: a very small part of tr(B_old^T B) is added, which is largest at B_old itself, so
+that still no step goes down.
 
 This is for real blocks, which reach all of SO(4), so that every rotation has angles (`angles_of`).
 """
@@ -26,9 +26,9 @@ from qmae.ansatz import Ansatz
 from qmae.simulation.fusion import deal, embedded_entries
 from qmae.simulation.precision import constant, without_autocast
 
-KEEP = 64
-"""How much a block is held where it is, in units of the rounding error of a gradient of norm 1: above all that rounding
-puts into an environment where it should be zero, and far below what steers a block."""
+KEEP = 2 / 3
+"""Power of the rounding error that holds a block where it is, against a gradient of norm 1: far above what rounding
+puts into an environment where there should be nothing, and far below what steers a block."""
 
 
 # Compared by identity, as its arrays cannot be.
@@ -65,7 +65,7 @@ class Site:
         self, blocks: Float[Tensor, "circuits pairs 4 4"], environment: Float[Tensor, "circuits fused fused"]
     ) -> Float[Tensor, "circuits fused fused"]:
         """Set the site's blocks, in place, each to the best for tr(environment product); returns their product."""
-        matrix, keep = environment @ self.fuse(blocks) @ self.embed(blocks, 0).mT, KEEP * torch.finfo(blocks.dtype).eps
+        matrix, keep = environment @ self.fuse(blocks) @ self.embed(blocks, 0).mT, torch.finfo(blocks.dtype).eps ** KEEP
         for index, block in enumerate(self.blocks):
             blocks[:, block] = polar(_trace(matrix, self.inner[index]) + keep * blocks[:, block].mT)
             if index + 1 < len(self.blocks):
