@@ -58,7 +58,7 @@ class FreeConfig:
 
     @property
     def heralded(self) -> bool:
-        """Whether runs are discarded."""
+        """Whether shots are discarded."""
         return "heralded" in self.design
 
     @property
