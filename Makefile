@@ -8,8 +8,9 @@ READY := .venv/.ready
 reproduce: $(READY)
 	$(BIN)/qmae reproduce --resume --out reproduction
 
+# In random order, on two processes with one thread of torch each.
 test: $(READY)
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff check .

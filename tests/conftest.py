@@ -20,7 +20,7 @@ from hypothesis import settings  # noqa: E402
 settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=20)
 settings.load_profile("fixed")
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)
 
 
 @pytest.fixture

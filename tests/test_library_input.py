@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qmae import MaskedAutoencoder, Masks, ModelConfig, PatchMask, TrainingConfig, train
+from qmae import MaskedAutoencoder, Masks, ModelConfig, PatchMask, TrainingConfig, metrics, train
 from qmae.baselines import MeanPatch, NearestNeighbours, Nothing, Original, Ridge, TokenPatch
 from qmae.ceiling import FreeConfig, FreeModel
 from qmae.checks import brightest_of, check_pixels
@@ -295,3 +295,30 @@ def test_model_of_half_precision_is_refused(digits):
         for dtype in (torch.float16, torch.bfloat16):
             with pytest.raises(InputError, match="too short to compute with"):
                 model.to(dtype).fidelity(digits[:9], masks)
+
+
+PAIRS = [metrics.cosine_similarity, metrics.structural_similarity, metrics.squared_error, metrics.peak_signal_to_noise]
+HOLES = [metrics.hole_fidelity, metrics.hole_error, metrics.composite]
+
+
+@pytest.mark.parametrize("metric", PAIRS + HOLES, ids=lambda metric: metric.__name__)
+def test_metrics_compare_what_is_alike(metric, digits):
+    hidden = PATCH.at(1, 5).hidden
+    more = (hidden,) if metric in HOLES else ()
+    assert len(metric(digits[:5], digits[5:10], *more)) == 5
+    changes = "bytes bool complex nan infinite channel one empty fewer wide larger list numpy none sparse meta"
+    for change in (*changes.split(), "no pixels"):
+        for pair in ((digits[:5], CHANGES[change](digits[5:10])), (CHANGES[change](digits[5:10]), digits[:5])):
+            with pytest.raises(InputError):
+                metric(*pair, *more)
+    if more:
+        for wrong in (hidden[:4], hidden.float(), hidden.tolist(), None, hidden & False, PATCH.at(1, 5)):
+            with pytest.raises(InputError, match="hidden pixels"):
+                metric(digits[:5], digits[5:10], wrong)
+
+
+@pytest.mark.parametrize("device", ["nonsense", "meta", "cuda:99", 3.5, None])
+def test_devices_that_are_not_there_are_refused(device, digits, subjects):
+    masks = PATCH.sample(9, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(InputError, match="device"):
+        complete(subjects["nothing"], digits[:9], masks, device=device)

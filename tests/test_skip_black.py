@@ -58,8 +58,9 @@ def test_a_run_without_black_images_is_that_without_them_in_the_file(data, tmp_p
     for run in (skipping, clean):
         run.train()
     assert skipping.history().column("loss_mean") == clean.history().column("loss_mean")
-    assert Run.open(tmp_path / "a").skip_black
-    assert not Run.open(tmp_path / "b").skip_black
+    skipping, clean = Run.open(tmp_path / "a"), Run.open(tmp_path / "b")
+    assert skipping.skip_black
+    assert not clean.skip_black
     assert len(skipping.unseen(str(data))) == 116
     assert (skipping.unseen(str(data)) == clean.unseen(str(tmp_path / "clean.npz"))).all()
     with pytest.raises(InputError, match="images 3, 17, 58, 90 are all black"):

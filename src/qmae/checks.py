@@ -180,6 +180,67 @@ def check_visible(images: Float[Tensor, "batch size size"], masks: Masks, *, at_
         check_pixels(given, at_least=at_least * 2 / 3)
 
 
+def check_alike(
+    reconstructions: Float[Tensor, "images height width"], originals: Float[Tensor, "images height width"]
+) -> None:
+    """Refuse images that cannot be compared with each other.
+
+    Args:
+        reconstructions: on any scale.
+        originals: of the same shape.
+
+    Raises:
+        InputError: images that `check_tensor` refuses, of different shapes or devices, or that are not finite.
+    """
+    for images, what in ((reconstructions, "reconstructions"), (originals, "originals")):
+        check_tensor(images, what=what)
+        if not images.isfinite().all():
+            raise InputError(f"{what} hold NaN or infinity: leave such images out")
+    shapes, places = (list(originals.shape), list(reconstructions.shape)), (originals.device, reconstructions.device)
+    if shapes[0] != shapes[1] or places[0] != places[1]:
+        raise InputError(
+            f"reconstructions of shape {shapes[1]} on {places[1]} and originals of shape {shapes[0]} on {places[0]} "
+            "cannot be compared: give as many of the same size on the same device"
+        )
+
+
+def check_holes(originals: Float[Tensor, "images height width"], hidden: Any) -> None:
+    """Refuse hidden pixels that are not those of the images.
+
+    Args:
+        originals: the images.
+        hidden: what should be Bool of their shape, with something hidden in every image.
+
+    Raises:
+        InputError: another type, shape or device, or an image of which nothing is hidden.
+    """
+    shape = list(originals.shape)
+    if not isinstance(hidden, Tensor) or hidden.dtype != torch.bool or hidden.shape != originals.shape:
+        found = f"{hidden.dtype} {list(hidden.shape)}" if isinstance(hidden, Tensor) else type(hidden).__name__
+        raise InputError(f"hidden pixels are {found}: give a boolean tensor {shape}, as Masks.hidden is")
+    if hidden.device != originals.device or not hidden.flatten(1).any(1).all():
+        raise InputError("hidden pixels lie on another device, or an image has none: give a hole in every image")
+
+
+def usable_device(device: Any) -> torch.device:
+    """Return a device on which tensors can be made.
+
+    Args:
+        device: `torch.device` or its name.
+
+    Raises:
+        InputError: there is none of this name, or it holds no values.
+    """
+    try:
+        found = torch.device(device)
+        torch.empty(1, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+        raise InputError(f"no device {device} is at hand: choose cpu") from error
+    if found.type == "meta":
+        raise InputError("the device meta holds no numbers: choose cpu")
+    return found
+
+
 def has_values(tensor: Tensor) -> bool:
     """Whether a tensor's values can be asked for: not under `torch.func.vmap`, nor on the device `meta`."""
     while _functorch.is_functorch_wrapped_tensor(tensor):

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from qmae.baselines import Yardstick
 from qmae.bootstrap import bootstrap_interval
 from qmae.ceiling import FreeModel
+from qmae.checks import usable_device
 from qmae.classical import ClassicalModel
 from qmae.classifier import load_classifier, predict
 from qmae.errors import InputError
@@ -81,6 +82,7 @@ def complete(
         InputError: an original is all black or holds NaN, or what was made of it is not finite; it is named by its
             index.
     """
+    device = usable_device(device)
     embed_references(subject.fitted(images, masks))
     if isinstance(subject, nn.Module):
         subject.to(device)

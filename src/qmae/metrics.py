@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from qmae.checks import check_alike, check_holes
 from qmae.errors import InputError
 
 SSIM_SIDE = 8
@@ -25,6 +26,7 @@ def cosine_similarity(
     reconstructions: Float[Tensor, "images height width"], originals: Float[Tensor, "images height width"]
 ) -> Float[Tensor, " images"]:
     """Cosine of the angle between reconstruction and original as vectors of pixels; 0 for a black reconstruction."""
+    check_alike(reconstructions, originals)
     from torchmetrics.functional import cosine_similarity
 
     # The squares of very dark pixels would be 0.
@@ -43,6 +45,7 @@ def structural_similarity(
     Raises:
         InputError: images smaller than 8 x 8 pixels.
     """
+    check_alike(reconstructions, originals)
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     height, width = originals.shape[-2:]
@@ -68,6 +71,8 @@ def hole_fidelity(
     NaN where the original itself is black there, so that there is nothing to be like: where no pixel has more than
     `ROUNDING` of the brightness of the image's brightest one.
     """
+    check_alike(reconstructions, originals)
+    check_holes(originals, hidden)
     inside = [torch.where(hidden, images, 0) for images in (reconstructions, originals)]
     lit = inside[1].amax((1, 2)) > ROUNDING * originals.amax((1, 2))
     return torch.where(lit, cosine_similarity(*inside) ** 2, torch.nan)
@@ -79,6 +84,8 @@ def hole_error(
     hidden: Bool[Tensor, "images height width"],
 ) -> Float[Tensor, " images"]:
     """Mean squared error inside the hole alone, both images scaled to their maximum."""
+    check_alike(reconstructions, originals)
+    check_holes(originals, hidden)
     error = (scale_to_maximum(reconstructions) - scale_to_maximum(originals)) ** 2
     return torch.where(hidden, error, 0).sum((1, 2)) / hidden.sum((1, 2))
 
@@ -87,6 +94,7 @@ def squared_error(
     reconstructions: Float[Tensor, "images height width"], originals: Float[Tensor, "images height width"]
 ) -> Float[Tensor, " images"]:
     """Mean squared error, both images scaled to their maximum."""
+    check_alike(reconstructions, originals)
     return (scale_to_maximum(reconstructions) - scale_to_maximum(originals)).square().mean((1, 2))
 
 
@@ -125,6 +133,8 @@ def composite(
     Returns:
         Images in the pixel values of the originals.
     """
+    check_alike(reconstructions, originals)
+    check_holes(originals, hidden)
     visible, seen = (torch.where(hidden, 0, images) for images in (originals, reconstructions))
     norm = seen.square().sum((1, 2))
     scale = (visible * seen).sum((1, 2)) / torch.where(norm > 0, norm, 1)

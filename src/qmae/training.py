@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from qmae.checkpoints import checkpoint_bytes, describe, intact, load_checkpoint
-from qmae.checks import brightest_of, check_pixels, check_tensor
+from qmae.checks import brightest_of, check_pixels, check_tensor, usable_device
 from qmae.errors import DivergenceError, InputError
 from qmae.files import make_folder, refused, remove, write_atomically
 from qmae.masking import Masks
@@ -138,7 +138,7 @@ def train(
         DivergenceError: a loss, a gradient, a parameter or the validation fidelity is not finite; the model is that of
             the last step before which all of them were, the folder that of the last finished epoch.
     """
-    device = _usable_device(device)
+    device = usable_device(device)
     _check_model(model)
     images, validation = _checked(images, "training images", model), _checked(validation, "validation images", model)
     check_method(model, config)
@@ -196,17 +196,6 @@ def _train(
         state.export(folder)
         remove(folder / CHECKPOINT)
     return history
-
-
-def _usable_device(device: torch.device | str) -> torch.device:
-    try:
-        found = torch.device(device)
-        torch.empty(1, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
-        raise InputError(f"no device {device} is at hand: choose cpu") from error
-    if found.type == "meta":
-        raise InputError("the device meta holds no numbers: choose cpu")
-    return found
 
 
 def _check_model(model: Trainable) -> None:

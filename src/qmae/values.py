@@ -108,8 +108,7 @@ def check_keys(values: Any, kind: type, what: str) -> dict[str, Any]:
     strange = sorted(shown(key) for key in values if key not in known)
     missing = sorted(known - set(values))
     if strange or missing:
-        parts = [
-            f"{word} {', '.join(keys)}" for word, keys in (("knows no setting", strange), ("misses", missing)) if keys
-        ]
-        raise InputError(f"{what} {' and '.join(parts)}: it is of another version of qmae; make it by this one")
+        found = ("knows no setting", strange), ("misses", missing)
+        wrong = " and ".join(f"{word} {', '.join(keys)}" for word, keys in found if keys)
+        raise InputError(f"{what} {wrong}: read it by the version of qmae that wrote it")
     return dict(values)
