@@ -46,7 +46,7 @@ def markdown(results: Results) -> str:
     return f"""# QMAE against QAE, `{protocol.placement}` masks
 
 {images:,} test images of {protocol.data}, {protocol.size} x {protocol.size} pixels; one patch of each is hidden, the same for \
-every row. Every model is trained for {protocol.training.epochs} epoch{'s' if protocol.training.epochs > 1 else ''}, {f"with {protocol.seeds} seeds; ± is the standard deviation over them" if protocol.seeds > 1 else "with one seed"}.
+every row. Every model is trained for {protocol.training.epochs} epoch{"s" if protocol.training.epochs > 1 else ""}, {f"with {protocol.seeds} seeds; ± is the standard deviation over them" if protocol.seeds > 1 else "with one seed"}.
 
 The yardsticks: *black fill* leaves the hole black, *mean patch* fills it with the mean of the training images at that place, \
 *token alone* with the one patch for that place that is best for the fidelity, as a model's tokens would without a circuit, \
