@@ -31,7 +31,7 @@ class Autoencoder:
         return self.encoder.keep(states)[:, None] if self.heralded else self.encoder.encode(states)
 
     def success_probability(self, states: Float[Tensor, "batch dim"]) -> Float[Tensor, " batch"]:
-        """Share of the runs that are kept; 0 for a black state."""
+        """Share of the shots that are kept; 0 for a black state."""
         return probabilities_of(self.branches(states)).sum((1, 2))
 
     def fidelity(
