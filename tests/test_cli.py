@@ -309,7 +309,7 @@ def test_run_estimates_on_a_device(command, run_folder, tmp_path):
         (["--device-option", "color=3"], "cannot be opened with these options"),
         (["--device-option", "wires=4"], "has 4 wires, the circuit needs 14: give it more"),
         (["--device-option", "seed"], "'seed' is no key=value: write it as in --device-option seed=1"),
-        (["--images", 50], "has only 20 test images: choose fewer"),
+        (["--images", 50], "has only 22 test images: choose fewer"),
     ],
 )
 def test_devices_and_options_that_do_not_exist_are_refused(command, run_folder, tmp_path, options, message):
@@ -334,7 +334,7 @@ def test_export_says_what_must_come_out(command, run_folder, tmp_path):
     assert re.search(r"7 qubits, \d+ gates; the fidelity is P\(0\) of all 6 bits, exactly 0\.\d{8}", printed)
     assert out.read_text().startswith("OPENQASM 3")
     assert_refused(command("export", run_folder, "--out", out), "one.qasm is taken")
-    assert_refused(command("export", run_folder, "--image", 20, "--out", tmp_path / "a"), "only 20 test images")
+    assert_refused(command("export", run_folder, "--image", 22, "--out", tmp_path / "a"), "only 22 test images")
 
 
 def test_draw_and_resources_print(command, tmp_path):

@@ -51,7 +51,7 @@ def check_free(path: Path) -> Path:
     Raises:
         InputError: something lies there, or it cannot be looked at.
     """
-    with refused("use", path):
+    with refused("write to", path):
         if not _holds_nothing(path):
             raise InputError(f"{path} is taken: choose another place, or --resume a training that lies there")
     return path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ class Run:
     model: Config
     training: TrainingConfig | None
     data: str = "mnist"
-    fingerprint: Fingerprint | None = None
+    fingerprint: Fingerprint | None = field(default=None, compare=False)
     skip_black: bool = False
 
     def __post_init__(self) -> None:
