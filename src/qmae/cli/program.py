@@ -10,12 +10,12 @@ from typing import IO, Annotated
 
 import typer
 
-from qmae.cli import INTERRUPTED, circuits, speed, training, yardsticks
+from qmae.cli import INTERRUPTED, circuits, speed, training, using, yardsticks
 from qmae.cli.common import RunInterruptedError, app
 from qmae.errors import InputError
 from qmae.terminal import Terminal, console, show_everything
 
-__all__ = ["app", "circuits", "run", "speed", "training", "yardsticks"]
+__all__ = ["app", "circuits", "run", "speed", "training", "using", "yardsticks"]
 
 REFUSED = 2
 """The exit code where the caller can mend it."""
