@@ -15,10 +15,10 @@ from qmae.config import ModelConfig
 from qmae.errors import InputError
 from qmae.evaluation import TestSet
 from qmae.experiments import pictures
-from qmae.figures import label
 from qmae.grouping import in_words, variants
 from qmae.masking import PatchMask
 from qmae.models import MaskedAutoencoder
+from qmae.rows import label
 from qmae.runs import Run
 from qmae.settings import TrainingConfig
 

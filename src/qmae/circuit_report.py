@@ -11,10 +11,11 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from qmae.figures import COLORS, NAMES
+from qmae.figures import COLORS
 from qmae.noise import NoisyFidelity, Setting, crossing
 from qmae.report import spread, table
 from qmae.resources import Resources
+from qmae.rows import NAMES
 from qmae.settings import NoiseKind
 from qmae.shots import Descent, Spread, single_shot_variance
 

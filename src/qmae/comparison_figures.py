@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 
 from qmae.ceiling import DESIGNS
 from qmae.comparison import Comparison
-from qmae.figures import COLORS, label, plain_numbers
+from qmae.figures import COLORS, plain_numbers
 from qmae.labelling import Label, place_labels
+from qmae.rows import label
 from qmae.training import History
 
 PALETTE = ("#3a7d44", "#8e5ea2", "#b8860b", "#c23b75")

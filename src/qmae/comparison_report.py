@@ -13,10 +13,10 @@ from qmae.ceiling import DESIGNS
 from qmae.comparison import Comparison
 from qmae.comparison_figures import over_cost, over_parameters, training_curves
 from qmae.evaluation import TestSet
-from qmae.figures import label, reconstructions, render
+from qmae.figures import reconstructions, render
 from qmae.files import to_json, write_atomically
 from qmae.report import html, over_seeds, table
-from qmae.rows import Row, metrics_json
+from qmae.rows import Row, label, metrics_json
 from qmae.runs import Run
 from qmae.training import History
 

@@ -18,26 +18,8 @@ from torch import Tensor
 
 from qmae.benchmark import Cost
 from qmae.experiments import Pictures
+from qmae.rows import NAMES, label
 from qmae.training import History
-
-NAMES = {
-    "nothing": "black fill",
-    "mean": "mean patch",
-    "token": "token alone",
-    "ridge": "ridge regression",
-    "knn": "nearest neighbours",
-    "autoencoder": "linear autoencoder",
-    "mae-small": "small MAE",
-    "mae": "MAE",
-    "unet": "U-Net",
-    "qae": "QAE",
-    "qmae-small": "QMAE-small",
-    "qmae-compressed": "QMAE-compressed",
-    "qmae-plus": "QMAE-plus",
-    "qmae-heralded": "QMAE-heralded",
-    "qmae": "QMAE",
-}
-"""Names in prose. But for the first they are the rows of Figure 6, from top to bottom."""
 
 COLORS = {"qmae": "#0b6e99", "qae": "#d1602b"}
 
@@ -46,12 +28,6 @@ FRAME = "#e8a33d"
 
 CELL, PAGE = 0.8, (12.0, 9.5)
 """Inches a side of an image in a grid, and the width and height into which all of a grid must fit."""
-
-
-def label(group: str) -> str:
-    """A model's name in prose, and behind it what sets it apart from others of the name."""
-    name, *variant = group.split(", ", 1)
-    return ", ".join([NAMES.get(name, name), *variant])
 
 
 def reconstructions(pictures: Pictures) -> Figure:

@@ -11,8 +11,9 @@ from markdown_it import MarkdownIt
 
 from qmae.evaluation import Row
 from qmae.experiments import PAPER, RATIOS, TABLE_RATIO, Results
-from qmae.figures import NAMES, mask_ratios, reconstructions, render, training_loss
+from qmae.figures import mask_ratios, reconstructions, render, training_loss
 from qmae.files import to_json, write_atomically
+from qmae.rows import NAMES
 
 METRICS = {"fidelity": "Fidelity", "cosine_similarity": "CS", "ssim": "SSIM", "accuracy": "Accuracy"}
 YARDSTICKS = {name: NAMES[name] for name in ("knn", "ridge", "token", "mean", "nothing")}

@@ -19,6 +19,26 @@ FORMAT = 2
 """Of `metrics.json`; it changes when a number gets another meaning. 2: PSNR is that of the mean squared error."""
 
 
+NAMES = {
+    "nothing": "black fill",
+    "mean": "mean patch",
+    "token": "token alone",
+    "ridge": "ridge regression",
+    "knn": "nearest neighbours",
+    "autoencoder": "linear autoencoder",
+    "mae-small": "small MAE",
+    "mae": "MAE",
+    "unet": "U-Net",
+    "qae": "QAE",
+    "qmae-small": "QMAE-small",
+    "qmae-compressed": "QMAE-compressed",
+    "qmae-plus": "QMAE-plus",
+    "qmae-heralded": "QMAE-heralded",
+    "qmae": "QMAE",
+}
+"""Names in prose. But for the first they are the rows of Figure 6, from top to bottom."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One line of a table: one model, one kind of mask, one readout; means over the images.
@@ -114,6 +134,12 @@ class Row:
 def group_of(model: str, variant: str) -> str:
     """Name of what rows have in common but for their seed."""
     return f"{model}, {variant}" if variant else model
+
+
+def label(group: str) -> str:
+    """A model's name in prose, and behind it what sets it apart from others of the name."""
+    name, *variant = group.split(", ", 1)
+    return ", ".join([NAMES.get(name, name), *variant])
 
 
 def metrics_json(protocol: dict[str, Any], classifier_accuracy: float | None, rows: Sequence[Row]) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from qmae.ceiling import DESIGNS
 from qmae.comparison import Comparison
 from qmae.comparison_figures import over_mask_ratio
 from qmae.comparison_report import LEGEND, figures, histories, result_table, standing, write_pages
-from qmae.figures import label
 from qmae.files import to_json, write_atomically
 from qmae.report import over_seeds, table
+from qmae.rows import label
 from qmae.study import MAIN, StudyResults
 
 
