@@ -108,7 +108,7 @@ def test_one_image_that_is_left_over_joins_the_last_batch(count, batch_size, ste
         (examples(1), examples(3), {}, "1 training and 3 validation images: training a classifier needs 2 and 1"),
         (examples(3), examples(0), {}, "3 training and 0 validation images"),
         (examples(0), examples(0), {}, "0 training and 0 validation images"),
-        (examples(3), examples(3), {"batch_size": 1}, "batches of 1 have no variance"),
+        (examples(3), examples(3), {"batch_size": 1}, "batch size 1 is out of bounds: give a whole number from 2"),
         (
             (examples(3)[0], torch.tensor([0, -1, -1])),
             examples(2),
@@ -117,13 +117,13 @@ def test_one_image_that_is_left_over_joins_the_last_batch(count, batch_size, ste
         ),
         ((examples(3)[0], torch.tensor([0, 1, 10**9])), examples(2), {}, "the label 1000000000: labels must lie below"),
         (examples(3, classes=1), examples(2), {}, "all 3 training images have one label"),
-        (examples(4), examples(2), {"learning_rate": 1e38}, r"at the learning rate 1e\+38: give 1 or more"),
-        (examples(4), examples(2), {"learning_rate": float("nan")}, "at the learning rate nan"),
-        (examples(4), examples(2), {"epochs": 0}, "0 epochs at the learning rate"),
+        (examples(4), examples(2), {"learning_rate": 1e38}, r"learning rate 1e\+38 is out of bounds"),
+        (examples(4), examples(2), {"learning_rate": float("nan")}, "learning rate nan is out of bounds"),
+        (examples(4), examples(2), {"epochs": 0}, "number of epochs 0 is out of bounds"),
         (examples(4), examples(2), {"weight_decay": 1e45, "epochs": 3}, "diverged in epoch|no finite numbers"),
         ((examples(4)[0] * torch.nan, examples(4)[1]), examples(2), {}, "image 0 .* holds NaN"),
         (examples(4), (examples(4)[0] * 255, examples(4)[1]), {}, "pixels must lie in"),
-        ((examples(4)[0], examples(3)[1]), examples(2), {}, "4 images and 3 labels: give one for each"),
+        ((examples(4)[0], examples(3)[1]), examples(2), {}, r"4 images and labels of shape \[3\]: give one for each"),
     ],
 )
 def test_what_trains_no_classifier_is_refused(unchecked, train, validation, settings, message):

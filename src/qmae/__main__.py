@@ -1,5 +1,11 @@
 """`python -m qmae` is the `qmae` command."""
 
-from qmae.cli import main
+import sys
 
-main()
+try:
+    from qmae.cli import main
+
+    main()
+except KeyboardInterrupt:  # before the command can say so itself
+    print("interrupted", file=sys.stderr)
+    sys.exit(130)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -67,22 +67,27 @@ def check_pixels(images: Float[Tensor, "batch height width"], *, at_least: float
 
     Args:
         images: in [0, 1].
-        at_least: what the brightest pixel of all must reach, `brightest_of` for originals; black ones pass.
+        at_least: what the brightest pixel of most images must reach, `brightest_of` for originals; black ones pass.
         what: their name in the message.
 
     Raises:
-        InputError: an image, which is named by its index, holds NaN, infinity or values outside [0, 1]; or all images
-            are far too dark to be scaled as they should be.
+        InputError: an image, which is named by its index, holds NaN, infinity or values outside [0, 1]; or most of the
+            images are far too dark to be scaled as they should be.
     """
     if not has_values(images):
         return
     low, high = (float(value) for value in images.detach().aminmax())
     if not (low >= 0 and high <= WHITE):
         raise InputError(_bad_pixels(images.detach(), what))
-    if 0 < high < at_least:
-        raise InputError(
-            f"the brightest pixel of {what} is {high:.3g}, white is 1: they are scaled wrongly; divide by their maximum"
-        )
+    if at_least and high > 0:
+        # The median, as a single bright pixel says nothing of all others.
+        brightest = images.detach().flatten(1).amax(1)
+        usual = float(brightest[brightest > 0].median())
+        if usual < at_least:
+            raise InputError(
+                f"the brightest pixel of {what} is {usual:.3g}, white is 1: they are scaled wrongly; divide by their "
+                "maximum"
+            )
 
 
 def _bad_pixels(images: Float[Tensor, "batch height width"], what: str) -> str:
@@ -148,6 +153,8 @@ def check_batch(
     if len(set(places.values())) > 1:
         found = ", ".join(f"{name} on {device}" for name, device in places.items())
         raise InputError(f"{found}: move them to one device by .to(device)")
+    if images.is_inference() and not torch.is_inference_mode_enabled():
+        images = images.clone()  # autograd keeps no tensor of inference mode
     if like is None:
         return images if images.dtype in PRECISIONS else images.float()
     if like.dtype not in PRECISIONS:
@@ -177,7 +184,8 @@ def check_visible(images: Float[Tensor, "batch size size"], masks: Masks, *, at_
     if bool((given * hidden).any()):
         check_pixels(given, at_least=at_least)
     elif masks.patch.ratio <= 0.5:
-        check_pixels(given, at_least=at_least * 2 / 3)
+        # What is left of some is dim: the brightest image speaks for all.
+        check_pixels(given[given.flatten(1).amax(1).argmax()][None], at_least=at_least * 2 / 3)
 
 
 def check_alike(
@@ -202,6 +210,35 @@ def check_alike(
             f"reconstructions of shape {shapes[1]} on {places[1]} and originals of shape {shapes[0]} on {places[0]} "
             "cannot be compared: give as many of the same size on the same device"
         )
+
+
+def check_labels(labels: Any, count: int) -> Int[Tensor, " images"]:
+    """Refuse what is no label for each of some images.
+
+    Args:
+        labels: what should be whole numbers [N] from -1 on, which is an unknown one.
+        count: N.
+
+    Returns:
+        The labels as int64.
+
+    Raises:
+        InputError: no tensor of whole numbers, another number of them, or one below -1.
+    """
+    if (
+        not isinstance(labels, Tensor)
+        or labels.is_floating_point()
+        or labels.is_complex()
+        or labels.dtype == torch.bool
+    ):
+        kind = str(labels.dtype) if isinstance(labels, Tensor) else type(labels).__name__
+        raise InputError(f"labels are of type {kind}: give a tensor of whole numbers, -1 where unknown")
+    if labels.shape != (count,):
+        raise InputError(f"{count} images and labels of shape {list(labels.shape)}: give one for each image")
+    labels = labels.long()
+    if count and labels.min() < -1:
+        raise InputError(f"an image has the label {int(labels.min())}: give whole numbers from 0, -1 where unknown")
+    return labels
 
 
 def check_holes(originals: Float[Tensor, "images height width"], hidden: Any) -> None:

@@ -294,8 +294,8 @@ class AutoencoderCircuit:
             filled: amplitudes [2^n] of the image with the token in the hole, of norm 1.
             original: amplitudes [2^n] of the unmasked image, of norm 1.
 
-        Any of the three may have a batch dimension before it, those that have one of the same size, where nothing is
-        post-selected and where the device prepares the states itself.
+        Angles and filled images may have a batch dimension before them, of the same size if both have one, where
+        nothing is post-selected and where the device prepares the first state itself.
 
         Returns:
             The measurement whose expectation value is the fidelity F (Eq. 8).
@@ -380,6 +380,8 @@ class AutoencoderCircuit:
                 )
             if any_known(values != values) or any_known(qp.math.abs(values) == math.inf):
                 raise InputError(f"{name} hold NaN or infinity: give finite numbers")
+            if name == "original" and len(found) > 1:
+                raise InputError(f"PennyLane prepares originals by gates, one at a time: give one of shape [{dim}]")
             batches |= set(found[: -len(shape)])
         if batches and self.bottleneck == "herald":
             raise InputError("PennyLane does not post-select in batches: give the angles and amplitudes of one circuit")

@@ -16,12 +16,14 @@ from torch import Tensor, nn
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample
 from torchvision.models.resnet import BasicBlock, ResNet
 
-from qmae.checks import check_pixels
+from qmae.checks import check_labels, check_pixels, check_tensor
 from qmae.errors import InputError
 from qmae.files import read_bytes, refused
 from qmae.image_files import CLASSES
 from qmae.metrics import scale_to_maximum
 from qmae.progress import Advance, Progress, silent
+from qmae.simulation.precision import without_autocast
+from qmae.values import number, whole
 from qmae.weights import load_tensors, save_tensors
 
 PACKAGED = Path(str(resources.files("qmae"))) / "data" / "resnet18-mnist16.safetensors"
@@ -51,6 +53,7 @@ class Classifier(ResNet):
         self.conv1 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
         self.register_module("maxpool", nn.Identity())
         self.classes, self.image_size = classes, image_size
+        self.float()  # whatever the default data type is
 
 
 def build_classifier(classes: int = 10, image_size: int | None = None) -> Classifier:
@@ -59,6 +62,7 @@ def build_classifier(classes: int = 10, image_size: int | None = None) -> Classi
 
 
 @torch.no_grad()
+@without_autocast()
 def predict(
     classifier: nn.Module,
     images: Float[Tensor, "images height width"],
@@ -80,16 +84,17 @@ def predict(
     Raises:
         InputError: the classifier is trained on images of another size, or its weights give no finite numbers.
     """
+    check_tensor(images)
     trained, size = getattr(classifier, "image_size", None), images.shape[-1]
     if trained not in (None, size):
         raise InputError(
             f"the classifier is trained on images of {trained} x {trained} pixels, not {size} x {size}: "
             f"train one with `qmae train-classifier --size {size}`"
         )
-    device = next(classifier.parameters()).device
+    weight = next(classifier.parameters())
     labels = []
     for batch in scale_to_maximum(images).split(batch_size):
-        scores = classifier(batch[:, None].to(device))
+        scores = classifier(batch[:, None].to(weight))
         if not scores.isfinite().all():
             raise InputError("the classifier gives no finite numbers: its weights are damaged; train it anew")
         labels.append(scores.argmax(1).to(images.device))
@@ -97,6 +102,9 @@ def predict(
     return torch.cat(labels)
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
+@without_autocast()
 def train_classifier(
     train: tuple[Float[Tensor, "images height width"], Int[Tensor, " images"]],
     validation: tuple[Float[Tensor, "held_out height width"], Int[Tensor, " held_out"]],
@@ -134,11 +142,12 @@ def train_classifier(
     Raises:
         InputError: an image has no label, or a set holds too few images or labels; or the training diverges.
     """
-    if epochs < 1 or not 0 < learning_rate <= LARGEST_RATE:
-        raise InputError(
-            f"{epochs} epochs at the learning rate {learning_rate:g}: give 1 or more, at 0 to {LARGEST_RATE}"
-        )
-    _check_examples(train, validation, batch_size)
+    epochs, batch_size = whole(epochs, "number of epochs", 1, 2**31), whole(batch_size, "batch size", 2, 2**31)
+    learning_rate = number(learning_rate, "learning rate", at_least=0, at_most=LARGEST_RATE)
+    weight_decay = number(weight_decay, "weight decay", at_least=0)
+    _check_counts(len(train[0]), len(validation[0]))
+    train, validation = _examples(train), _examples(validation)
+    _check_examples(train, validation)
     classes = int(max(train[1].max(), validation[1].max())) + 1
     images, labels = scale_to_maximum(train[0])[:, None].to(device), train[1].to(device)
     with torch.random.fork_rng(devices=[]):
@@ -174,20 +183,28 @@ def train_classifier(
     return best.cpu().to(memory_format=torch.contiguous_format)
 
 
+def _check_counts(training: int, validation: int) -> None:
+    if training < 2 or validation < 1:
+        raise InputError(
+            f"{training} training and {validation} validation images: training a classifier needs 2 and 1 at least"
+        )
+
+
+def _examples(
+    examples: tuple[Float[Tensor, "images height width"], Int[Tensor, " images"]],
+) -> tuple[Float[Tensor, "images height width"], Int[Tensor, " images"]]:
+    """Images in single precision and labels as int64."""
+    images, labels = examples
+    check_tensor(images)
+    check_pixels(images)
+    return images.float(), check_labels(labels, len(images))
+
+
 def _check_examples(
     train: tuple[Float[Tensor, "images height width"], Int[Tensor, " images"]],
     validation: tuple[Float[Tensor, "held_out height width"], Int[Tensor, " held_out"]],
-    batch_size: int,
 ) -> None:
     counts = f"{len(train[0])} training and {len(validation[0])} validation images"
-    if len(train[0]) < 2 or len(validation[0]) < 1:
-        raise InputError(f"{counts}: training a classifier needs 2 and 1 at least")
-    if batch_size < 2:
-        raise InputError(f"batches of {batch_size} have no variance to normalize by: choose 2 or more images a batch")
-    for images, labels in (train, validation):
-        check_pixels(images)
-        if len(labels) != len(images):
-            raise InputError(f"{len(images)} images and {len(labels)} labels: give one for each")
     labels = torch.cat([train[1], validation[1]])
     if labels.min() < 0:
         raise InputError(
@@ -214,7 +231,7 @@ def jitter(
     """Turn by up to 10 degrees, scale by up to 10% and shift by up to 6% of the side, uniformly."""
 
     def uniform(spread: float) -> Tensor:
-        return (torch.rand(len(images), generator=generator) * 2 - 1) * spread
+        return (torch.rand(len(images), generator=generator, dtype=torch.float32) * 2 - 1) * spread
 
     angle, scale = uniform(math.radians(10)), 1 + uniform(0.1)
     # affine_grid's coordinates span two units a side.

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from qmae.baselines import Yardstick
 from qmae.bootstrap import bootstrap_interval
 from qmae.ceiling import FreeModel
-from qmae.checks import usable_device
+from qmae.checks import PRECISIONS, check_labels, check_tensor, usable_device
 from qmae.classical import ClassicalModel
 from qmae.classifier import load_classifier, predict
 from qmae.errors import InputError
@@ -39,8 +39,9 @@ from qmae.metrics import (
 from qmae.models import BATCH_PIXELS, MaskedAutoencoder, embed_references, in_batches
 from qmae.progress import Progress, silent
 from qmae.rows import Row, metrics_json
-from qmae.settings import Readout, Split
+from qmae.settings import SEEDS, Readout, Split
 from qmae.simulation import read_out
+from qmae.values import settle, whole
 
 __all__ = ["Outputs", "Row", "Subject", "TestSet", "complete", "metrics_json", "save_reconstructions"]
 
@@ -134,11 +135,11 @@ class TestSet:
     source: str | None = None
 
     def __post_init__(self) -> None:
+        check_tensor(self.images)
         count, size = len(self.images), self.images.shape[-1]
-        if not count or len(self.labels) != count:
-            raise InputError(
-                f"{count} images and {len(self.labels)} labels: a test set needs as many, and one at least"
-            )
+        images = self.images if self.images.dtype in PRECISIONS else self.images.float()
+        seed = whole(self.mask_seed, "mask seed", *SEEDS)
+        settle(self, images=images, labels=check_labels(self.labels, count), mask_seed=seed)
         if self.classifier is None:
             return
         trained = getattr(self.classifier, "image_size", None)

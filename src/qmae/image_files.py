@@ -185,7 +185,8 @@ def _check_form(images: np.ndarray, path: Path) -> Num[np.ndarray, "images heigh
     if images.ndim == 3 and images.size:
         # Torch knows no long doubles, and bits are whole numbers, too.
         plain = {np.dtype(bool): np.uint8, np.dtype(np.longdouble): np.float64}
-        return images.astype(plain.get(images.dtype.newbyteorder("="), images.dtype), copy=False)
+        with np.errstate(over="ignore"):  # what overflows is refused as infinite
+            return images.astype(plain.get(images.dtype.newbyteorder("="), images.dtype), copy=False)
     mend = {2: "give images[None] for one image", 4: "make colors gray, as by images.mean(-1)"}.get(images.ndim, _HOW)
     raise InputError(
         f"{path} needs an array `images` of shape [N, H, W] with one pixel at least, not {list(shape)}: {mend}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from qmae.objective import Trainable
 from qmae.optimizers import check_method
 from qmae.progress import Progress, silent
 from qmae.settings import Preset, Split, TrainingConfig
+from qmae.splits import image_keys
 from qmae.training import CHECKPOINT, HISTORY, History, train
 from qmae.weights import load_tensors
 
@@ -33,6 +35,10 @@ Config = ModelConfig | ClassicalConfig | FreeConfig
 
 FORMAT = 2
 """Of `config.json`. Older files do not say theirs, and say batches of 60,000 for all images of a sweep."""
+
+
+SEAL = "checksum"
+"""Of all else in `config.json` but the data's path, which may be set anew where the file was moved."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ class Run:
         """
         folder = locate(folder)
         try:
-            content = read_json(folder / CONFIG)
+            content = _unsealed(read_json(folder / CONFIG))
             model, training, known = content["model"], content.get("training"), content.get("fingerprint")
             data = content.get("data", "mnist") if training is None else content["data"]
             if not isinstance(data, str) or not all(isinstance(part, dict | None) for part in (model, training, known)):
@@ -191,7 +197,7 @@ class Run:
         return about
 
     def _write_config(self, content: dict[str, Any]) -> None:
-        write_atomically(self.folder / CONFIG, to_json(content))
+        write_atomically(self.folder / CONFIG, to_json({**content, SEAL: _seal(content)}))
 
     def _sum(self, name: str) -> str:
         return hashlib.sha256(read_bytes(self.folder / name)).hexdigest()
@@ -277,7 +283,12 @@ class Run:
         self.check_data()
         given = {"size": size, "skip_black": self.skip_black}
         seen = np.concatenate([keys_of(self.data, part, **given) for part in ("train", "validation")])
-        return ~np.isin(keys, seen)
+        # The file may hold images that were resized before, as the model sees them.
+        resized = image_keys(load_images(source, split=split, size=size, skip_black=True)[0].numpy())
+        seen_resized = np.concatenate(
+            [image_keys(load_images(self.data, split=part, **given)[0].numpy()) for part in ("train", "validation")]
+        )
+        return ~(np.isin(keys, seen) | np.isin(resized, seen_resized))
 
     def load(self) -> Trainable:
         """Load the model of the last finished epoch.
@@ -285,6 +296,9 @@ class Run:
         Raises:
             InputError: there is none, or it is damaged.
         """
+        for name in (HISTORY, WEIGHTS):
+            if os.path.lexists(self.folder / name):
+                self._check_sum(name)
         return load_model(self.folder)
 
     @property
@@ -342,6 +356,21 @@ def load_model(folder: Path) -> Trainable:
         InputError: no such folder, or it holds no model.
     """
     return load_pretrained(folder, _config, lambda config: _build(config, seed=0))
+
+
+def _seal(content: dict[str, Any]) -> str:
+    sealed = {name: value for name, value in content.items() if name != "data"}
+    return hashlib.sha256(json.dumps(sealed, sort_keys=True).encode()).hexdigest()
+
+
+def _unsealed(content: dict[str, Any]) -> dict[str, Any]:
+    """Settings that are as they were written; older versions, which say no format, sealed none."""
+    seal = content.pop(SEAL, None)
+    if (seal is not None or "format" in content) and (seal != _seal(content) or content.get("format") != FORMAT):
+        raise ValueError(f"{CONFIG} was changed, or is of a newer version: its checksum is not that of its content")
+    if content.get("data") == "mnist" and "fingerprint" in content:
+        raise ValueError(f"{CONFIG} was changed: the checksum of its data is not of mnist")
+    return content
 
 
 def _training(values: dict[str, Any], *, older: bool) -> TrainingConfig:

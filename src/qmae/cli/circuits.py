@@ -14,6 +14,7 @@ from qmae.cli.common import MOST, RunInterruptedError, SeedOption, app, work_in
 from qmae.errors import InputError
 from qmae.settings import Drawing, ExportFormat, Overlap, Reset
 from qmae.terminal import console, show_progress
+from qmae.values import shown
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -336,7 +337,9 @@ def _device_options(pairs: list[str]) -> dict[str, Any]:
     for pair in pairs:
         key, separator, value = pair.partition("=")
         if not separator or not key:
-            raise InputError(f"--device-option {pair!r} is no key=value: write it as in --device-option seed=1")
+            raise InputError(f"--device-option {shown(pair)} is no key=value: write it as in --device-option seed=1")
+        if key == "shots":
+            raise InputError("--device-option shots: give their number by --shots")
         try:
             options[key] = literal_eval(value)
         except (ValueError, TypeError, SyntaxError):

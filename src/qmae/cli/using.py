@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def evaluate(
+    context: typer.Context,
     run: Annotated[
         Path, typer.Argument(help="Run folder of `qmae train`, a saved model, or `qmae-plus-25`, of the package.")
     ],
@@ -71,7 +73,7 @@ def evaluate(
     from qmae.evaluation import TestSet
     from qmae.evaluation import save_reconstructions as save
     from qmae.experiments import measure_run
-    from qmae.files import check_writable, new_file, to_json, write_atomically
+    from qmae.files import new_file, resolve, to_json, write_atomically
     from qmae.rows import merged, metrics_json, read_rows
     from qmae.runs import Run
 
@@ -80,9 +82,13 @@ def evaluate(
     if out:
         new_file(out)
     elif target:
-        check_writable(opened.folder)
+        work_in(context, opened.folder)
     known = read_rows(target) if target and target.exists() else []
     if save_reconstructions:
+        if target and resolve(save_reconstructions) == resolve(target):
+            raise InputError(
+                f"{target} cannot hold both rows and reconstructions: choose another --save-reconstructions"
+            )
         new_file(save_reconstructions)
     given = {"ratio": mask_ratio, "placement": placement, "patches": patches}
     patch = replace(opened.model.patch, **{name: value for name, value in given.items() if value is not None})
@@ -162,7 +168,9 @@ def reconstruct(
     folder = work_in(context, new_folder(out))
     completed = zip(paths, record.reconstructions[model.name], record.fidelity[model.name], strict=True)
     for index, (path, pixels, fidelity) in enumerate(completed):
-        picture = folder / f"{index:03d}-{path.stem}.png"
+        # A name in a folder may have 255 bytes.
+        stem = os.fsdecode(os.fsencode(path.stem)[:240])
+        picture = folder / f"{index:03d}-{stem}.png"
         content = BytesIO()
         to_pil_image(scale_to_maximum(pixels)[None]).save(content, "png")
         write_atomically(picture, content.getvalue())

@@ -61,19 +61,23 @@ def ceiling(
     from qmae.experiments import best_on_validation, searches
     from qmae.files import to_json, write_atomically
     from qmae.masking import PatchMask
+    from qmae.models import CONFIG
     from qmae.parallel import train_all
+    from qmae.rows import merged, read_rows
 
     data = data_source(data)
     device, patch = torch_device(accelerator), PatchMask(size, mask_ratio)
     named = dict.fromkeys(design or get_args(Design))
     configs = [FreeConfig(patch, name) for name in named]  # pyright: ignore[reportArgumentType]
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is no folder: choose another --out")
+    if out.exists() and (not out.is_dir() or (out / CONFIG).exists()):
+        raise InputError(f"{out} is no folder, or one of a training: choose another --out")
     if skip_black:
         tell_left_out(data, size)
     test = TestSet.load(data, size=size, limit=images, skip_black=skip_black, device=device, progress=show_progress)
     say_what_is_left_out(test)
     work_in(context, out)
+    target = out / "metrics.json"
+    known = read_rows(target) if target.exists() else []
     rows = []
     try:
         for config in configs:
@@ -93,8 +97,8 @@ def ceiling(
     except KeyboardInterrupt:
         raise RunInterruptedError(f"go on with the same command: finished searches lie in {out}") from None
     protocol = {"data": data, "restarts": restarts, "epochs": epochs, "mask_seed": test.mask_seed}
-    content = metrics_json(protocol, test.classifier_accuracy, rows)
-    write_atomically(out / "metrics.json", to_json(content))
+    content = metrics_json(protocol, test.classifier_accuracy, merged(rows, known))
+    write_atomically(target, to_json(content))
 
 
 @app.command()
