@@ -5,14 +5,16 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from qmae import MaskedAutoencoder, PatchMask, load_images
+from qmae.baselines import Ridge
 from qmae.circuits import AutoencoderCircuit
 from qmae.classifier import load_classifier, predict, train_classifier
 from qmae.cli import main
 from qmae.errors import InputError
 from qmae.evaluation import TestSet
-from qmae.images import keys_of
+from qmae.images import keys_of, load_lit_files
 from qmae.models import WEIGHTS
 from qmae.runs import Run
 from qmae.settings import TrainingConfig
@@ -163,3 +165,15 @@ def test_options_and_files_that_would_be_lost_are_refused(two_runs, capsys, monk
     metrics = folder / "metrics.json"
     assert "both" in refused(capsys, monkeypatch, "evaluate", folder, "--save-reconstructions", metrics)
     assert "training" in refused(capsys, monkeypatch, "ceiling", "--out", folder, "--design", "tied")
+
+
+@pytest.mark.parametrize("penalty", [True, 10**400, 0, -1.0, float("nan"), "1"])
+def test_penalties_that_determine_nothing_are_refused(unchecked, digits, penalty):
+    with pytest.raises(InputError, match="penalty"):
+        Ridge(digits[0], penalty=penalty)
+
+
+def test_pictures_that_are_all_black_leave_nothing(tmp_path):
+    Image.new("L", (8, 8)).save(tmp_path / "black.png")
+    with pytest.raises(InputError, match="nothing is left"):
+        load_lit_files([tmp_path / "black.png"] * 2, size=8, skip_black=True)

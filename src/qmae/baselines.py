@@ -5,6 +5,7 @@ They have the interface of `MaskedAutoencoder`: `fidelity` and `probabilities` o
 
 from __future__ import annotations
 
+import sys
 from abc import abstractmethod
 from numbers import Real
 from typing import Any
@@ -206,7 +207,7 @@ class Ridge(Baseline):
     name = "ridge"
 
     def __init__(self, images: Float[Tensor, "images size size"], penalty: float = 1e-4) -> None:
-        if not isinstance(penalty, Real) or not 0 < penalty < float("inf"):
+        if not isinstance(penalty, Real) or isinstance(penalty, bool) or not 0 < penalty <= sys.float_info.max:
             raise InputError(f"a penalty of {shown(penalty)} leaves the regression undetermined: choose a positive one")
         images = training_images(images)
         self.size, pixels = images.shape[-1], images.flatten(1)

@@ -325,6 +325,8 @@ def _refuse_black(lit: Bool[np.ndarray, " images"], *, name: str) -> None:
     if not len(black):
         return
     are, they, them = ("is", "it has", "it") if len(black) == 1 else ("are", "they have", "them")
+    if len(black) == len(lit):
+        raise InputError(f"{name}{listed(black)} {are} all black, and there is no other: nothing is left to use")
     raise InputError(
         f"{name}{listed(black)} {are} all black: {they} no direction to embed as a quantum state; leave {them} out, "
         "or use --skip-black (skip_black=True)"

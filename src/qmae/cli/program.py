@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from contextlib import suppress
@@ -48,6 +49,8 @@ def run(arguments: list[str]) -> int:
     Returns:
         The exit code: 0, or 2 where the caller can mend it, 130 after Ctrl-C, 141 where nobody reads the output.
     """
+    # What Pillow says of a damaged picture beside the error that it raises would be a second line.
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
     for stream in (sys.stdout, sys.stderr):
         show_everything(stream)
     try:
