@@ -115,7 +115,7 @@ def test_a_classifier_of_another_size_or_of_other_classes_is_refused_before_anyt
 
 
 def test_empty_test_sets_and_limits_are_refused(mnist, small_data):
-    with pytest.raises(InputError, match="one at least"):
+    with pytest.raises(InputError, match="one image at least"):
         TestSet(mnist.images[:0], mnist.labels[:0])
     for limit in (0, -3):
         with pytest.raises(InputError, match="measure nothing: choose 1 or more"):
@@ -127,7 +127,7 @@ def test_empty_test_sets_and_limits_are_refused(mnist, small_data):
 
 @pytest.mark.usefixtures("unchecked")
 def test_labels_must_be_as_many_as_the_images(mnist):
-    with pytest.raises(InputError, match="3 images and 2 labels: a test set needs as many"):
+    with pytest.raises(InputError, match=r"3 images and labels of shape \[2\]"):
         TestSet(mnist.images[:3], mnist.labels[:2])
 
 

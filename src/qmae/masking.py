@@ -46,9 +46,9 @@ class PatchMask:
         choice(self.placement, "placement", Placement)
         ratio, pixels = number(self.ratio, "mask ratio"), int(self.image_size) ** 2
         settle(self, image_size=int(self.image_size), ratio=ratio)
-        patches = whole(self.patches, "number of patches", 1, pixels)
+        patches = whole(self.patches, "number of patches", at_most=pixels)
         settle(self, patches=patches)
-        if patches > 1 and self.placement != "grid":
+        if patches < 1 or (patches > 1 and self.placement != "grid"):
             raise InputError(f"{patches} patches cannot be placed {self.placement}: take 1, or several on a grid")
         # A power of two has the mantissa 0.5.
         mantissa, exponent = math.frexp(ratio / patches)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from qmae.progress import Progress, silent
 from qmae.settings import Preset, Split, TrainingConfig
 from qmae.splits import image_keys
 from qmae.training import CHECKPOINT, HISTORY, History, train
+from qmae.values import shown
 from qmae.weights import load_tensors
 
 Config = ModelConfig | ClassicalConfig | FreeConfig
@@ -35,10 +35,6 @@ Config = ModelConfig | ClassicalConfig | FreeConfig
 
 FORMAT = 2
 """Of `config.json`. Older files do not say theirs, and say batches of 60,000 for all images of a sweep."""
-
-
-SEAL = "checksum"
-"""Of all else in `config.json` but the data's path, which may be set anew where the file was moved."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +81,7 @@ class Run:
         """
         folder = locate(folder)
         try:
-            content = _unsealed(read_json(folder / CONFIG))
+            content = read_json(folder / CONFIG)
             model, training, known = content["model"], content.get("training"), content.get("fingerprint")
             data = content.get("data", "mnist") if training is None else content["data"]
             if not isinstance(data, str) or not all(isinstance(part, dict | None) for part in (model, training, known)):
@@ -97,6 +93,7 @@ class Run:
         except ValueError as error:
             raise InputError(f"{folder} holds no training run ({error}): give the folder of `qmae train`") from error
         try:
+            _check_format(content)
             return cls(
                 folder,
                 _config(model),
@@ -197,7 +194,7 @@ class Run:
         return about
 
     def _write_config(self, content: dict[str, Any]) -> None:
-        write_atomically(self.folder / CONFIG, to_json({**content, SEAL: _seal(content)}))
+        write_atomically(self.folder / CONFIG, to_json(content))
 
     def _sum(self, name: str) -> str:
         return hashlib.sha256(read_bytes(self.folder / name)).hexdigest()
@@ -210,7 +207,10 @@ class Run:
         """
         sums = read_json(self.folder / CONFIG).get("sha256", {})
         if isinstance(sums, dict) and name in sums and self._sum(name) != sums[name]:
-            raise InputError(f"{name} is damaged, or of another run: its checksum is not the one in {CONFIG}")
+            raise InputError(
+                f"{self.folder} holds no model that can be read ({name} is damaged, or of another run: its checksum is "
+                f"not the one in {CONFIG}): give the folder of a run"
+            )
 
     def check_settings(self) -> None:
         """Refuse a folder that holds another run than this one, or one whose data changed.
@@ -358,19 +358,12 @@ def load_model(folder: Path) -> Trainable:
     return load_pretrained(folder, _config, lambda config: _build(config, seed=0))
 
 
-def _seal(content: dict[str, Any]) -> str:
-    sealed = {name: value for name, value in content.items() if name != "data"}
-    return hashlib.sha256(json.dumps(sealed, sort_keys=True).encode()).hexdigest()
-
-
-def _unsealed(content: dict[str, Any]) -> dict[str, Any]:
-    """Settings that are as they were written; older versions, which say no format, sealed none."""
-    seal = content.pop(SEAL, None)
-    if (seal is not None or "format" in content) and (seal != _seal(content) or content.get("format") != FORMAT):
-        raise ValueError(f"{CONFIG} was changed, or is of a newer version: its checksum is not that of its content")
+def _check_format(content: dict[str, Any]) -> None:
+    """Refuse settings that this version does not understand; older ones say no format."""
+    if content.get("format", FORMAT) != FORMAT:
+        raise ValueError(f"{CONFIG} is of the format {shown(content['format'])}, this version knows {FORMAT}")
     if content.get("data") == "mnist" and "fingerprint" in content:
-        raise ValueError(f"{CONFIG} was changed: the checksum of its data is not of mnist")
-    return content
+        raise ValueError(f"{CONFIG} was changed: its fingerprint of the data is not of mnist")
 
 
 def _training(values: dict[str, Any], *, older: bool) -> TrainingConfig:

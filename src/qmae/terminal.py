@@ -85,10 +85,8 @@ def show_progress(description: str, total: int) -> Iterator[Advance]:
 
 def print_rows(rows: list[Row]) -> None:
     """Print one line per row of results."""
-    from qmae.rows import label
-
     for row in rows:
-        line = f"{label(row.group):20}{row.mask_ratio:6.1%} {row.placement:9}{row.readout:12}"
+        line = f"{row.group:8}{row.mask_ratio:6.1%} {row.placement:9}{row.readout:12}"
         ssim = "–" if row.ssim is None else f"{row.ssim:.4f}"
         line += f"fidelity {row.fidelity:.4f}  CS {row.cosine_similarity:.4f}  SSIM {ssim}"
         if row.accuracy is not None:
