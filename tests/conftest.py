@@ -1,5 +1,6 @@
 """Shapes are checked while testing: every array annotation of the package is enforced."""
 
+import sys
 from pathlib import Path
 
 import jaxtyping
@@ -69,3 +70,19 @@ def unchecked():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run the command in this process; gives exit code, output and errors."""
+
+    from qmae.cli import main
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["qmae", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        printed = capsys.readouterr()
+        return stopped.value.code or 0, printed.out, printed.err
+
+    return run

@@ -15,24 +15,9 @@ import pytest
 from PIL import Image
 
 import qmae
-from qmae.cli import main
 from qmae.images import load_images
 
 YARDSTICKS = ("original", "knn", "ridge", "token", "mean", "nothing")
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Run the command in this process; gives exit code, output and errors."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["qmae", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        printed = capsys.readouterr()
-        return stopped.value.code or 0, printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture(scope="module")

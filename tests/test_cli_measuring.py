@@ -2,32 +2,16 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from qmae import MaskedAutoencoder, ModelConfig, PatchMask, TrainingConfig
-from qmae.cli import main
 from qmae.errors import InputError
 from qmae.files import check_writable
 from qmae.models import packaged
 from qmae.runs import Run
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Run the command in this process; gives exit code, output and errors."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["qmae", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        printed = capsys.readouterr()
-        return stopped.value.code or 0, printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ import pytest
 import torch
 
 from qmae import MaskedAutoencoder, ModelConfig, PatchMask, TrainingConfig
-from qmae.cli import main
 from qmae.errors import InputError
 from qmae.images import fingerprint, keys_of
 from qmae.locks import locked
@@ -26,20 +25,6 @@ from qmae.parallel import train_all
 from qmae.runs import Run
 
 STOP = "stop"
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Run the command in this process; gives exit code, output and errors."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["qmae", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        printed = capsys.readouterr()
-        return stopped.value.code or 0, printed.out, printed.err
-
-    return run
 
 
 def assert_refused(result, message):
