@@ -6,13 +6,16 @@ from pathlib import Path
 import jaxtyping
 import numpy as np
 import pytest
-from jaxtyping import install_import_hook
 
-UNTYPED = "circuits config settings target terminal values cli"
-"""What says itself, in one line, that an argument is of a wrong type: tests give it some."""
 SOURCE = Path(__file__).parent.parent / "src" / "qmae"
-ROOMS = {path.stem for path in SOURCE.iterdir()} - {"__init__", "__main__", *UNTYPED.split()}
-install_import_hook([f"qmae.{room}" for room in ROOMS], "beartype.beartype")
+UNTYPED = (
+    *("_values", "circuits/autoencoder", "circuits/target", "circuits/templates"),
+    *("models/config", "models/wiring", "training/config"),
+)
+"""What says itself, in one line, that an argument is of a wrong type: tests give it some."""
+MODULES = {str(path.relative_to(SOURCE).with_suffix("")) for path in SOURCE.glob("*/*.py") if path.parent.name != "cli"}
+TYPED = sorted({"_files", "_progress", "errors"} | MODULES - set(UNTYPED))
+install_import_hook([f"qmae.{module.replace('/', '.')}" for module in TYPED], "beartype.beartype")
 
 import torch  # noqa: E402
 from hypothesis import settings  # noqa: E402

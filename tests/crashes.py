@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from qmae import ModelConfig, PatchMask, TrainingConfig
-from qmae.runs import Run
+from qmae.training.runs import Run
 
 CHANGES = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir"}
 

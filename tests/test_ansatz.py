@@ -5,8 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qmae.ansatz import SU4_BLOCK, Ansatz
-from qmae.circuits import AllPairsBlocks, TwoQubitBlock
+from qmae.ansatz.ansatz import Ansatz
+from qmae.ansatz.blocks import SU4_BLOCK
+from qmae.circuits.templates import AllPairsBlocks, TwoQubitBlock
 from qmae.simulation import block_unitaries, deal_out
 from qmae.simulation.blocks import collect
 

@@ -3,10 +3,11 @@ import torch
 from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.neighbors import KNeighborsRegressor
 
-from qmae.baselines import Baseline, MeanPatch, NearestNeighbours, Nothing, Original, Ridge, TokenPatch
-from qmae.images import load_images
-from qmae.masking import Masks, PatchMask, hide
-from qmae.metrics import cosine_similarity
+from qmae.data.batches import hide
+from qmae.data.images import load_images
+from qmae.data.masks import Masks, PatchMask
+from qmae.evaluation.metrics import cosine_similarity
+from qmae.models.baselines import Baseline, MeanPatch, NearestNeighbours, Nothing, Original, Ridge, TokenPatch
 
 
 @pytest.fixture(scope="module")

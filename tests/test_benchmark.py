@@ -4,10 +4,10 @@ from copy import deepcopy
 import pytest
 import torch
 
-from qmae.benchmark import FLOOR, OURS, Cost, compare, slope, training_step
 from qmae.errors import InputError
-from qmae.figures import scaling
-from qmae.peers import PAPER, PEERS, check_installed
+from qmae.experiments.benchmark import FLOOR, OURS, Cost, compare, slope, training_step
+from qmae.experiments.peers import PAPER, PEERS, check_installed
+from qmae.reports.figures import scaling
 
 
 def gradients(model):
@@ -47,7 +47,7 @@ def test_every_contestant_is_timed(small_case):
 
 def test_missing_simulators_are_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyqtorch", None)
-    monkeypatch.setattr("qmae.peers.find_spec", sys.modules.get)
+    monkeypatch.setattr("qmae.experiments.peers.find_spec", sys.modules.get)
     with pytest.raises(InputError, match=r"pyqtorch.* not installed: .*pip install .*peers"):
         check_installed()
 

@@ -4,15 +4,16 @@ import pennylane as qp
 import pytest
 import torch
 
-from qmae.baselines import MeanPatch
-from qmae.circuits import AllPairsBlocks, AutoencoderCircuit
-from qmae.config import ModelConfig
+from qmae.circuits.autoencoder import AutoencoderCircuit
+from qmae.circuits.templates import AllPairsBlocks
+from qmae.data.images import load_images
+from qmae.data.masks import PatchMask
 from qmae.errors import InputError
-from qmae.images import load_images
-from qmae.masking import PatchMask
-from qmae.models import SHIPPED, MaskedAutoencoder
-from qmae.runs import preset_config
+from qmae.models.autoencoder import SHIPPED, MaskedAutoencoder
+from qmae.models.baselines import MeanPatch
+from qmae.models.config import ModelConfig
 from qmae.simulation import embed
+from qmae.training.runs import preset_config
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from qmae.bootstrap import bootstrap_interval
+from qmae.evaluation.bootstrap import bootstrap_interval
 
 
 def test_the_interval_is_that_of_the_normal_distribution_for_many_values(generator):

@@ -8,10 +8,10 @@ import torch
 from torch.func import grad, vmap
 
 from qmae import MaskedAutoencoder, PatchMask
-from qmae.baselines import Nothing, TokenPatch
-from qmae.ceiling import FreeConfig, FreeModel
-from qmae.masking import Masks
-from qmae.sweeping import Sweeps
+from qmae.data.masks import Masks
+from qmae.models.baselines import Nothing, TokenPatch
+from qmae.models.free import FreeConfig, FreeModel
+from qmae.training.sweeps import Sweeps
 
 PATCH = PatchMask(4, 0.25)
 ANYWHERE = PatchMask(4, 0.25, "anywhere")

@@ -5,15 +5,15 @@ import pytest
 import torch
 from torch.nn.utils.parametrize import remove_parametrizations
 
-from qmae.ceiling import DESIGNS, FreeConfig, FreeModel
+from qmae.data.images import load_images
+from qmae.data.masks import PatchMask
 from qmae.errors import InputError
-from qmae.experiments import best_on_validation, searches
-from qmae.images import load_images
-from qmae.masking import PatchMask
-from qmae.models import MaskedAutoencoder
-from qmae.parallel import train_all
-from qmae.settings import Design
+from qmae.experiments.ceiling import best_on_validation, searches
+from qmae.models.autoencoder import MaskedAutoencoder
+from qmae.models.choices import Design
+from qmae.models.free import DESIGNS, FreeConfig, FreeModel
 from qmae.simulation import embed
+from qmae.training.parallel import train_all
 
 designs = pytest.mark.parametrize("design", get_args(Design))
 PATCH = PatchMask(4, 0.25)

@@ -14,13 +14,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from qmae import MaskedAutoencoder, ModelConfig, PatchMask, TrainingConfig, load_images, train
-from qmae.ceiling import FreeConfig
-from qmae.checkpoints import checkpoint_bytes, load_checkpoint, sketch
-from qmae.classical import ClassicalConfig
 from qmae.errors import InputError
-from qmae.runs import Run, load_model
-from qmae.settings import Design, Network
-from qmae.weights import load_tensors, save_tensors
+from qmae.models.choices import Design, Network
+from qmae.models.free import FreeConfig
+from qmae.models.networks import ClassicalConfig
+from qmae.models.weights import load_tensors, save_tensors
+from qmae.training.checkpoints import checkpoint_bytes, load_checkpoint, sketch
+from qmae.training.runs import Run, load_model
 
 PATCH = PatchMask(8, 0.25)
 CONFIG = TrainingConfig(epochs=3, batch_size=60)
@@ -273,7 +273,7 @@ def test_huge_and_wrong_settings_are_refused_before_anything_is_built(tmp_path, 
 def test_the_shapes_of_settings_are_those_of_the_model(kind):
     from typing import get_args
 
-    from qmae.runs import _build
+    from qmae.training.runs import _build
 
     patch = PatchMask(8, 0.25)
     config = ClassicalConfig(patch, kind) if kind in get_args(Network) else FreeConfig(patch, kind)

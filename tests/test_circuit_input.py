@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from qmae import Ansatz, ModelConfig, PatchMask
-from qmae.ansatz import check_wiring
-from qmae.circuits import AllPairsBlocks, AutoencoderCircuit, TwoQubitBlock, swap_test
+from qmae.circuits.autoencoder import AutoencoderCircuit, swap_test
+from qmae.circuits.templates import AllPairsBlocks, TwoQubitBlock
 from qmae.errors import InputError
+from qmae.models.wiring import check_wiring
 from samples import random_angles, random_states
 
 WIRINGS = {

@@ -8,7 +8,8 @@ import torch
 
 from paper_circuit import block, training_circuit
 from qmae import Ansatz
-from qmae.circuits import AllPairsBlocks, AutoencoderCircuit, RealAmplitudeEmbedding, TwoQubitBlock
+from qmae.circuits.autoencoder import AutoencoderCircuit, RealAmplitudeEmbedding
+from qmae.circuits.templates import AllPairsBlocks, TwoQubitBlock
 from qmae.errors import InputError
 from qmae.simulation import DenseEncoder, build_encoder, embed
 from samples import random_angles, random_states, tied

@@ -3,12 +3,14 @@ from typing import get_args
 import pytest
 import torch
 
-from qmae.classical import ClassicalConfig, ClassicalModel
+from qmae.data.batches import hide
+from qmae.data.images import load_images
+from qmae.data.masks import PatchMask
 from qmae.errors import InputError
-from qmae.images import load_images
-from qmae.masking import PatchMask, hide
-from qmae.runs import Run
-from qmae.settings import Network, TrainingConfig
+from qmae.models.choices import Network
+from qmae.models.networks import ClassicalConfig, ClassicalModel
+from qmae.training.config import TrainingConfig
+from qmae.training.runs import Run
 
 networks = pytest.mark.parametrize("network", get_args(Network))
 

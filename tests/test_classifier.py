@@ -7,7 +7,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from qmae.classifier import (
+from qmae.data.images import load_images
+from qmae.errors import InputError
+from qmae.evaluation.classifier import (
     PACKAGED,
     build_classifier,
     jitter,
@@ -16,9 +18,7 @@ from qmae.classifier import (
     save_classifier,
     train_classifier,
 )
-from qmae.errors import InputError
-from qmae.images import load_images
-from qmae.weights import save_tensors
+from qmae.models.weights import save_tensors
 
 
 def test_the_packaged_classifier_gets_99_3_percent_of_the_test_images():

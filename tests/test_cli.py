@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import qmae
-from qmae.images import load_images
+from qmae.data.images import load_images
 
 YARDSTICKS = ("original", "knn", "ridge", "token", "mean", "nothing")
 
@@ -23,7 +23,7 @@ YARDSTICKS = ("original", "knn", "ridge", "token", "mean", "nothing")
 @pytest.fixture(scope="module")
 def run_folder(small_data, tmp_path_factory):
     from qmae import ModelConfig, PatchMask, TrainingConfig
-    from qmae.runs import Run
+    from qmae.training.runs import Run
 
     folder = tmp_path_factory.mktemp("runs") / "run"
     Run(folder, ModelConfig(PatchMask(8)), TrainingConfig(epochs=2, batch_size=40), str(small_data)).train()
@@ -267,7 +267,7 @@ def test_verify_prints_every_circuit_and_fails_where_one_differs(command, run_fo
     code, out, _ = command("verify", run_folder, "--images", 1)
     assert code == 0
     assert out.count("worst difference in fidelity") == 5
-    monkeypatch.setattr("qmae.circuits.BLOCKS", {"su4": tuple(reversed(qmae.Ansatz(2).block))})
+    monkeypatch.setattr("qmae.circuits.autoencoder.BLOCKS", {"su4": tuple(reversed(qmae.Ansatz(2).block))})
     assert_refused(command("verify", run_folder, "--images", 1), "simulation and circuit differ")
 
 
@@ -336,12 +336,12 @@ def test_draw_and_resources_print(command, tmp_path):
 
 
 def test_noise_of_two_runs_goes_on_where_it_stopped(command, run_folder, small_data, tmp_path, monkeypatch):
-    from qmae.noise import Setting, study
+    from qmae.circuits.noise import Setting, study
 
     qae, out = tmp_path / "qae", tmp_path / "noise"
     command("train", "--preset", "qae", "--data", small_data, "--size", 8, "--epochs", 1, "--out", qae)
     settings = (Setting("damping", 0.001, False), Setting("readout", 0.01, True))
-    monkeypatch.setattr("qmae.noise.study", partial(study, settings=settings))
+    monkeypatch.setattr("qmae.circuits.noise.study", partial(study, settings=settings))
     code, printed, _ = command("noise", run_folder, qae, "--images", 1, "--out", out)
     assert code == 0
     assert "| damping | free of noise | 0.001 |" in printed
@@ -360,11 +360,11 @@ def test_noise_of_two_runs_goes_on_where_it_stopped(command, run_folder, small_d
 
 
 def test_shots_measures_and_trains(command, run_folder, tmp_path, monkeypatch):
-    from qmae.shots import descents
+    from qmae.circuits.shots import descents
 
-    monkeypatch.setattr("qmae.shots.SHOTS", (10, 100))
-    monkeypatch.setattr("qmae.shots.LARGEST", 5000)
-    monkeypatch.setattr("qmae.shots.descents", partial(descents, steps=1, shots=(10, None)))
+    monkeypatch.setattr("qmae.circuits.shots.SHOTS", (10, 100))
+    monkeypatch.setattr("qmae.circuits.shots.LARGEST", 5000)
+    monkeypatch.setattr("qmae.circuits.shots.descents", partial(descents, steps=1, shots=(10, None)))
     code, printed, _ = command("shots", run_folder, "--images", 1, "--out", tmp_path / "shots")
     assert code == 0
     assert "| Error of F | `swap`, measured | `swap`, formula | `inverse`, measured | `inverse`, formula |" in printed
@@ -480,7 +480,7 @@ def test_compare_puts_runs_between_floor_and_ceiling(command, tmp_path, small_da
 
 def test_study_writes_a_report_and_does_nothing_twice(command, tmp_path, small_data, monkeypatch):
     from qmae import PatchMask
-    from qmae.study import MAIN, PLANS, Plan
+    from qmae.experiments.study import MAIN, PLANS, Plan
 
     masks, seeds = {MAIN: PatchMask(8, 0.25)}, {"qmae": 1, "qae": 1}
     plan = Plan(masks, seeds, designs=("tied",), restarts=1, search_epochs=1, epochs=1, data=str(small_data))

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from qmae import MaskedAutoencoder, ModelConfig, PatchMask, TrainingConfig
+from qmae._files import check_writable
 from qmae.errors import InputError
-from qmae.files import check_writable
-from qmae.models import packaged
-from qmae.runs import Run
+from qmae.models.autoencoder import packaged
+from qmae.training.runs import Run
 
 
 @pytest.fixture

@@ -4,17 +4,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from qmae.baselines import MeanPatch, Nothing, Original
-from qmae.classical import ClassicalConfig
-from qmae.classifier import build_classifier
-from qmae.comparison import Comparison, compare
-from qmae.comparison_report import standing
-from qmae.evaluation import TestSet
-from qmae.experiments import Pictures
-from qmae.images import load_images
-from qmae.masking import PatchMask
-from qmae.runs import Run
-from qmae.settings import TrainingConfig
+from qmae.data.images import load_images
+from qmae.data.masks import PatchMask
+from qmae.evaluation.classifier import build_classifier
+from qmae.evaluation.comparison import Comparison, compare
+from qmae.evaluation.evaluate import TestSet
+from qmae.evaluation.pictures import Pictures
+from qmae.models.baselines import MeanPatch, Nothing, Original
+from qmae.models.networks import ClassicalConfig
+from qmae.reports.comparison import standing
+from qmae.training.config import TrainingConfig
+from qmae.training.runs import Run
 
 
 def test_a_known_difference_is_found_image_by_image(generator):

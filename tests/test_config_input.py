@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qmae import Ansatz, MaskedAutoencoder, ModelConfig, PatchMask, TrainingConfig
-from qmae.ceiling import FreeConfig, FreeModel
-from qmae.classical import ClassicalConfig, ClassicalModel
-from qmae.config import PRESETS
 from qmae.errors import InputError
+from qmae.models.config import PRESETS
+from qmae.models.free import FreeConfig, FreeModel
+from qmae.models.networks import ClassicalConfig, ClassicalModel
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 

@@ -8,9 +8,9 @@ from torch.autograd.functional import hessian as tape_hessian
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, stack_module_state, vmap
 
 from qmae import MaskedAutoencoder, PatchMask
-from qmae.ansatz import Ansatz
-from qmae.ceiling import FreeConfig, FreeModel
-from qmae.masking import Masks
+from qmae.ansatz.ansatz import Ansatz
+from qmae.data.masks import Masks
+from qmae.models.free import FreeConfig, FreeModel
 from qmae.simulation import Autoencoder, DenseEncoder, StateVectorEncoder, embed
 from samples import random_angles, random_states
 

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from qmae import Ansatz, InputError, MaskedAutoencoder, PatchMask
-from qmae.circuits import AutoencoderCircuit, RealAmplitudeEmbedding
-from qmae.devices import Agreement, States, run_on_device, verify
-from qmae.noise import NoisyFidelity, Setting, crossing, rows_from_json, study
-from qmae.shot_statistics import effective_shots, expected_variation, share_error, shots_kept
-from qmae.shots import descents, measure_gradients, measure_spread, train_on_device
-from qmae.target import MOST_SHOTS, Target
+from qmae.circuits.autoencoder import AutoencoderCircuit, RealAmplitudeEmbedding
+from qmae.circuits.devices import Agreement, States, run_on_device, verify
+from qmae.circuits.noise import NoisyFidelity, Setting, crossing, rows_from_json, study
+from qmae.circuits.shot_statistics import effective_shots, expected_variation, share_error, shots_kept
+from qmae.circuits.shots import descents, measure_gradients, measure_spread, train_on_device
+from qmae.circuits.target import MOST_SHOTS, Target
 
 USES = {
     "states": lambda model, images, masks: States.of(model, images, masks),

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from qmae import Ansatz, InputError, MaskedAutoencoder
-from qmae.circuits import AutoencoderCircuit
-from qmae.devices import States, Target, run_on_device, verify
+from qmae.circuits.autoencoder import AutoencoderCircuit
+from qmae.circuits.devices import States, Target, run_on_device, verify
 
 
 def test_verify_finds_agreement_and_would_find_a_difference(small_case, monkeypatch):
@@ -15,7 +15,7 @@ def test_verify_finds_agreement_and_would_find_a_difference(small_case, monkeypa
     assert max(max(a.fidelity, a.probability) for a in found if a.precision == "complex128") < 1e-13
     assert 1e-10 < found[0].fidelity < 1e-6
 
-    monkeypatch.setattr("qmae.circuits.BLOCKS", {"su4": tuple(reversed(Ansatz(2).block))})
+    monkeypatch.setattr("qmae.circuits.autoencoder.BLOCKS", {"su4": tuple(reversed(Ansatz(2).block))})
     assert min(agreement.fidelity for agreement in verify(model, images, masks)) > 1e-3
 
 

@@ -5,17 +5,17 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from qmae import MaskedAutoencoder, PatchMask, TrainingConfig, load_images, train
-from qmae.baselines import TokenPatch
-from qmae.ceiling import FreeConfig
-from qmae.circuits import AutoencoderCircuit
-from qmae.classical import ClassicalConfig, ClassicalModel
-from qmae.config import ModelConfig
+from qmae.circuits.autoencoder import AutoencoderCircuit
+from qmae.circuits.shots import train_on_device
+from qmae.circuits.target import EXACT, Target
 from qmae.errors import DivergenceError, InputError
-from qmae.objective import check_finite
-from qmae.parallel import train_all
-from qmae.runs import Run, _build
-from qmae.shots import train_on_device
-from qmae.target import EXACT, Target
+from qmae.models.baselines import TokenPatch
+from qmae.models.config import ModelConfig
+from qmae.models.free import FreeConfig
+from qmae.models.networks import ClassicalConfig, ClassicalModel
+from qmae.training.objective import check_finite
+from qmae.training.parallel import train_all
+from qmae.training.runs import Run, _build
 from samples import interrupting
 
 PATCH = PatchMask(8, 0.25)

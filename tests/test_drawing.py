@@ -1,9 +1,9 @@
 import pytest
 
 from qmae import Ansatz
-from qmae.circuits import AutoencoderCircuit
-from qmae.drawing import figure, text
-from qmae.figures import render
+from qmae.circuits.autoencoder import AutoencoderCircuit
+from qmae.circuits.drawing import figure, text
+from qmae.reports.style import render
 
 BLOCK = """\
 a: ──RZ──RY──RZ─╭X──RZ─╭●─────╭X──RZ──RY──RZ─┤

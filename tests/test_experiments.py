@@ -5,14 +5,16 @@ import numpy as np
 import pytest
 import torch
 
-from qmae.baselines import Nothing
-from qmae.classifier import build_classifier
-from qmae.evaluation import TestSet, complete, save_reconstructions
-from qmae.experiments import RATIOS, Protocol, first_of_each_class, reproduce
-from qmae.masking import PatchMask
-from qmae.models import MaskedAutoencoder
-from qmae.report import claim_table, markdown, model_table, spread, trained_for, write_report
-from qmae.settings import TrainingConfig
+from qmae.data.masks import PatchMask
+from qmae.evaluation.classifier import build_classifier
+from qmae.evaluation.evaluate import TestSet, complete, save_reconstructions
+from qmae.evaluation.pictures import first_of_each_class
+from qmae.experiments.reproduction import RATIOS, Protocol, reproduce
+from qmae.models.autoencoder import MaskedAutoencoder
+from qmae.models.baselines import Nothing
+from qmae.reports.reproduction import claim_table, markdown, model_table, trained_for, write_report
+from qmae.reports.tables import spread
+from qmae.training.config import TrainingConfig
 
 PNG = b"\x89PNG"
 

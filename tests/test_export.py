@@ -8,9 +8,9 @@ import qiskit.qpy
 from qiskit_aer import AerSimulator
 
 from qmae import InputError
-from qmae.circuits import AutoencoderCircuit
-from qmae.devices import States
-from qmae.export import dump, to_qiskit
+from qmae.circuits.autoencoder import AutoencoderCircuit
+from qmae.circuits.devices import States
+from qmae.circuits.export import dump, to_qiskit
 
 LOADERS = {
     "qasm3": lambda content: qiskit.qasm3.loads(content.decode()),

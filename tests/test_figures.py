@@ -9,13 +9,13 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from qmae.benchmark import Cost
-from qmae.comparison_figures import greys, palette, training_curves
-from qmae.experiments import Pictures
-from qmae.figures import image_grid, mask_ratios, reconstructions, scaling, training_loss
-from qmae.labelling import Label, place_labels
-from qmae.masking import PatchMask
-from qmae.training import History
+from qmae.data.masks import PatchMask
+from qmae.evaluation.pictures import Pictures
+from qmae.experiments.benchmark import Cost
+from qmae.reports.comparison_figures import greys, palette, training_curves
+from qmae.reports.figures import image_grid, mask_ratios, reconstructions, scaling, training_loss
+from qmae.reports.labels import Label, place_labels
+from qmae.training.loop import History
 
 
 def history(steps, epochs):

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
+from qmae._files import check_free, new_file, new_folder, read_bytes, read_json, read_text, resolve, write_atomically
 from qmae.errors import InputError
-from qmae.files import check_free, new_file, new_folder, read_bytes, read_json, read_text, resolve, write_atomically
-from qmae.locks import locked
+from qmae.training.locks import locked
 
 LEFTOVERS = (".config.json.partial", ".checkpoint.pt.partial", ".writable", ".qmae-lock", ".0123456789abcdef.partial")
 

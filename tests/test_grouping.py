@@ -6,21 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from qmae.baselines import MeanPatch, NearestNeighbours, Nothing, Ridge
-from qmae.ceiling import FreeConfig
-from qmae.classical import ClassicalConfig
-from qmae.comparison import Comparison, compare
-from qmae.comparison_report import figures, histories, markdown, standings
-from qmae.config import ModelConfig
+from qmae.data.masks import PatchMask
 from qmae.errors import InputError
-from qmae.evaluation import TestSet
-from qmae.experiments import pictures
-from qmae.grouping import in_words, variants
-from qmae.masking import PatchMask
-from qmae.models import MaskedAutoencoder
-from qmae.rows import label
-from qmae.runs import Run
-from qmae.settings import TrainingConfig
+from qmae.evaluation.comparison import Comparison, compare
+from qmae.evaluation.evaluate import TestSet
+from qmae.evaluation.grouping import in_words, variants
+from qmae.evaluation.pictures import pictures
+from qmae.evaluation.rows import label
+from qmae.models.autoencoder import MaskedAutoencoder
+from qmae.models.baselines import MeanPatch, NearestNeighbours, Nothing, Ridge
+from qmae.models.config import ModelConfig
+from qmae.models.free import FreeConfig
+from qmae.models.networks import ClassicalConfig
+from qmae.reports.comparison import figures, histories, markdown, standings
+from qmae.training.config import TrainingConfig
+from qmae.training.runs import Run
 
 PATCH, ONCE = PatchMask(4, 0.25), TrainingConfig(epochs=1)
 

@@ -12,9 +12,9 @@ import pytest
 import torch
 from PIL import Image, PngImagePlugin
 
+from qmae.data.image_files import CLASSES, read_npz, read_picture
+from qmae.data.images import load_files, load_images, load_lit_files
 from qmae.errors import InputError
-from qmae.image_files import CLASSES, read_npz, read_picture
-from qmae.images import load_files, load_images, load_lit_files
 
 
 def save(path, **arrays):

@@ -8,8 +8,8 @@ import torch
 from torchvision.transforms.v2.functional import resize as torchvision_resize
 
 import qmae
+from qmae.data.images import black_images, keys_of, load_images, load_mnist, load_npz, resize
 from qmae.errors import InputError
-from qmae.images import black_images, keys_of, load_images, load_mnist, load_npz, resize
 
 
 def test_mnist_splits_are_disjoint_and_complete():

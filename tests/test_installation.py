@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from qmae.installation import install_command, install_hint
+from qmae.errors import install_command, install_hint
 
 
 @pytest.mark.parametrize(

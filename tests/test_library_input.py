@@ -5,16 +5,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qmae import MaskedAutoencoder, Masks, ModelConfig, PatchMask, TrainingConfig, metrics, train
-from qmae.baselines import MeanPatch, NearestNeighbours, Nothing, Original, Ridge, TokenPatch
-from qmae.ceiling import FreeConfig, FreeModel
-from qmae.checks import brightest_of, check_pixels
-from qmae.classical import ClassicalConfig, ClassicalModel
+from qmae import MaskedAutoencoder, Masks, ModelConfig, PatchMask, TrainingConfig, train
+from qmae.data.batches import hide
+from qmae.data.checks import brightest_of, check_pixels
+from qmae.data.images import load_images, resize
 from qmae.errors import InputError
-from qmae.evaluation import complete
-from qmae.images import load_images, resize
-from qmae.masking import hide
-from qmae.models import embed_references
+from qmae.evaluation import metrics
+from qmae.evaluation.evaluate import complete
+from qmae.models.autoencoder import embed_references
+from qmae.models.baselines import MeanPatch, NearestNeighbours, Nothing, Original, Ridge, TokenPatch
+from qmae.models.free import FreeConfig, FreeModel
+from qmae.models.networks import ClassicalConfig, ClassicalModel
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 

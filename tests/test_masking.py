@@ -3,8 +3,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qmae.data.batches import hide
+from qmae.data.masks import PatchMask
 from qmae.errors import InputError
-from qmae.masking import PatchMask, hide
 
 ratios = st.sampled_from([0.5, 0.25, 0.125])
 placements = st.sampled_from(["grid", "anywhere"])

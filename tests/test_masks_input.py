@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from qmae import MaskedAutoencoder, Masks, PatchMask
-from qmae.baselines import MeanPatch, Nothing
-from qmae.ceiling import FreeConfig, FreeModel
+from qmae.data.batches import hide
+from qmae.data.images import load_images
 from qmae.errors import InputError
-from qmae.images import load_images
-from qmae.masking import hide
+from qmae.models.baselines import MeanPatch, Nothing
+from qmae.models.free import FreeConfig, FreeModel
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 

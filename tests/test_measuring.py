@@ -10,20 +10,21 @@ import torch
 from skimage.metrics import mean_squared_error as skimage_mse
 from sklearn.neighbors import NearestNeighbors
 
-from qmae.baselines import AT_ONCE, Baseline, MeanPatch, NearestNeighbours, Nothing, Original, Ridge, TokenPatch
-from qmae.bootstrap import bootstrap_interval
-from qmae.classifier import build_classifier
-from qmae.comparison import Comparison
-from qmae.comparison_report import standing
+from qmae._files import to_json
+from qmae.data.batches import hide
+from qmae.data.images import load_images
+from qmae.data.masks import PatchMask
 from qmae.errors import InputError
-from qmae.evaluation import TestSet, complete
-from qmae.experiments import Pictures, first_of_each_class
-from qmae.files import to_json
-from qmae.images import load_images
-from qmae.masking import PatchMask, hide
-from qmae.metrics import cosine_similarity, hole_fidelity, without_rounding
-from qmae.models import MaskedAutoencoder
-from qmae.rows import Row, merged, read_rows
+from qmae.evaluation.bootstrap import bootstrap_interval
+from qmae.evaluation.classifier import build_classifier
+from qmae.evaluation.comparison import Comparison
+from qmae.evaluation.evaluate import TestSet, complete
+from qmae.evaluation.metrics import cosine_similarity, hole_fidelity, without_rounding
+from qmae.evaluation.pictures import Pictures, first_of_each_class
+from qmae.evaluation.rows import Row, merged, read_rows
+from qmae.models.autoencoder import MaskedAutoencoder
+from qmae.models.baselines import AT_ONCE, Baseline, MeanPatch, NearestNeighbours, Nothing, Original, Ridge, TokenPatch
+from qmae.reports.comparison import standing
 from samples import LiveTensors
 
 

@@ -4,9 +4,9 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio as skimage_psnr
 from skimage.metrics import structural_similarity as skimage_ssim
 
+from qmae.data.images import load_images
 from qmae.errors import InputError
-from qmae.images import load_images
-from qmae.metrics import (
+from qmae.evaluation.metrics import (
     composite,
     cosine_similarity,
     hole_error,

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from qmae import MaskedAutoencoder, ModelConfig, PatchMask
+from qmae.data.batches import hide
+from qmae.data.images import load_images
 from qmae.errors import InputError
-from qmae.images import load_images
-from qmae.masking import hide
 from qmae.simulation import embed
 
 

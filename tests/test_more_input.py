@@ -8,16 +8,16 @@ import torch
 from PIL import Image
 
 from qmae import MaskedAutoencoder, PatchMask, load_images
-from qmae.baselines import Ridge
-from qmae.circuits import AutoencoderCircuit
-from qmae.classifier import load_classifier, predict, train_classifier
+from qmae.circuits.autoencoder import AutoencoderCircuit
 from qmae.cli import main
+from qmae.data.images import load_lit_files
 from qmae.errors import InputError
-from qmae.evaluation import TestSet
-from qmae.images import load_lit_files
-from qmae.models import WEIGHTS
-from qmae.runs import Run
-from qmae.settings import TrainingConfig
+from qmae.evaluation.classifier import load_classifier, predict, train_classifier
+from qmae.evaluation.evaluate import TestSet
+from qmae.models.autoencoder import WEIGHTS
+from qmae.models.baselines import Ridge
+from qmae.training.config import TrainingConfig
+from qmae.training.runs import Run
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from qiskit_aer.noise import NoiseModel, amplitude_damping_error, depolarizing_e
 
 from paper_circuit import encoder
 from qmae import InputError, MaskedAutoencoder
-from qmae.circuits import AutoencoderCircuit, RealAmplitudeEmbedding
-from qmae.devices import States
-from qmae.noise import NoisyFidelity, Setting, crossing, noise_model, rows_from_json, study
+from qmae.circuits.autoencoder import AutoencoderCircuit, RealAmplitudeEmbedding
+from qmae.circuits.devices import States
+from qmae.circuits.noise import NoisyFidelity, Setting, crossing, noise_model, rows_from_json, study
 
 
 @pytest.mark.parametrize("kind", ["depolarizing", "damping", "readout"])

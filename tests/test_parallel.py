@@ -1,12 +1,12 @@
 import pytest
 import torch
 
-from qmae.config import ModelConfig
+from qmae.data.masks import PatchMask
 from qmae.errors import InputError
-from qmae.masking import PatchMask
-from qmae.parallel import train_all
-from qmae.runs import Run
-from qmae.settings import TrainingConfig
+from qmae.models.config import ModelConfig
+from qmae.training.config import TrainingConfig
+from qmae.training.parallel import train_all
+from qmae.training.runs import Run
 
 
 def some_runs(folder, small_data):

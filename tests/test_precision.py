@@ -7,15 +7,16 @@ import pytest
 import torch
 
 from qmae import MaskedAutoencoder, PatchMask
-from qmae.ansatz import BLOCKS, Ansatz
-from qmae.baselines import MeanPatch, NearestNeighbours, Nothing, Original, Ridge, TokenPatch
-from qmae.ceiling import FreeConfig, FreeModel
-from qmae.classical import ClassicalConfig, ClassicalModel
+from qmae.ansatz.ansatz import Ansatz
+from qmae.ansatz.blocks import BLOCKS
+from qmae.data.masks import Masks
 from qmae.errors import InputError
-from qmae.masking import Masks
+from qmae.models.baselines import MeanPatch, NearestNeighbours, Nothing, Original, Ridge, TokenPatch
+from qmae.models.free import FreeConfig, FreeModel
+from qmae.models.networks import ClassicalConfig, ClassicalModel
 from qmae.simulation import DenseEncoder, StateVectorEncoder, block_unitaries
-from qmae.simulation.sweeps import angles_of, matrices, sweep
-from qmae.sweeping import Sweeps
+from qmae.simulation.environments import angles_of, matrices, sweep
+from qmae.training.sweeps import Sweeps
 from samples import random_angles, random_states, tied
 
 PATCH = PatchMask(8, 0.25)

@@ -1,7 +1,7 @@
 import pytest
 
-from qmae.circuit_report import resource_table
-from qmae.resources import count, couplings
+from qmae.circuits.resources import count, couplings
+from qmae.reports.circuits import resource_table
 
 
 def test_gates_of_the_papers_circuit_by_hand():

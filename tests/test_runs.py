@@ -17,12 +17,12 @@ import pytest
 import torch
 
 from qmae import MaskedAutoencoder, ModelConfig, PatchMask, TrainingConfig
+from qmae.data.images import fingerprint, keys_of
 from qmae.errors import InputError
-from qmae.images import fingerprint, keys_of
-from qmae.locks import locked
-from qmae.models import SHIPPED
-from qmae.parallel import train_all
-from qmae.runs import Run
+from qmae.models.autoencoder import SHIPPED
+from qmae.training.locks import locked
+from qmae.training.parallel import train_all
+from qmae.training.runs import Run
 
 STOP = "stop"
 
@@ -158,7 +158,7 @@ def test_leftovers_and_an_empty_folder_do_not_block_a_run(data, trained, tmp_pat
 
 
 def test_reproduce_goes_on_in_a_folder_that_a_kill_left(command, tmp_path, monkeypatch, small_data):
-    from qmae.experiments import BUDGETS
+    from qmae.experiments.reproduction import BUDGETS
 
     quick = replace(BUDGETS["quick"], training=TrainingConfig(1), test_images=15, data=str(small_data), size=8)
     monkeypatch.setitem(BUDGETS, "quick", quick)

@@ -4,9 +4,17 @@ import torch
 from scipy.stats import binom
 
 from qmae import InputError, MaskedAutoencoder, PatchMask
-from qmae.circuits import AutoencoderCircuit
-from qmae.devices import EXACT, States, Target, in_double
-from qmae.shots import descents, exact_loss, measure_gradients, measure_spread, spreads, token_gradient, train_on_device
+from qmae.circuits.autoencoder import AutoencoderCircuit
+from qmae.circuits.devices import EXACT, States, Target, in_double
+from qmae.circuits.shots import (
+    descents,
+    exact_loss,
+    measure_gradients,
+    measure_spread,
+    spreads,
+    token_gradient,
+    train_on_device,
+)
 from qmae.simulation import embed
 
 
@@ -38,8 +46,8 @@ def test_discarded_shots_make_estimates_worse(small_case):
 
 
 def test_the_study_covers_both_overlaps_and_every_image(small_case, monkeypatch):
-    monkeypatch.setattr("qmae.shots.SHOTS", (10, 40))
-    monkeypatch.setattr("qmae.shots.LARGEST", 2000)
+    monkeypatch.setattr("qmae.circuits.shots.SHOTS", (10, 40))
+    monkeypatch.setattr("qmae.circuits.shots.LARGEST", 2000)
     rows = spreads(*small_case, seed=0)
     assert {(row.overlap, row.shots, row.repetitions) for row in rows} == {
         ("swap", 10, 200),

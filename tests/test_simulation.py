@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paper_circuit import encoder, output_probabilities, training_circuit
-from qmae.ansatz import BLOCKS, Ansatz
+from qmae.ansatz.ansatz import Ansatz
+from qmae.ansatz.blocks import BLOCKS
+from qmae.data.images import load_images
+from qmae.data.masks import PatchMask
 from qmae.errors import InputError
-from qmae.images import load_images
-from qmae.masking import PatchMask
-from qmae.models import MaskedAutoencoder
+from qmae.models.autoencoder import MaskedAutoencoder
 from qmae.simulation import DenseEncoder, StateVectorEncoder, build_encoder, embed, read_out
 from samples import LiveTensors, random_angles, random_states, tied
 

@@ -10,8 +10,8 @@ from PIL import Image
 from qmae import ModelConfig, PatchMask, TrainingConfig
 from qmae.cli import main
 from qmae.errors import InputError
-from qmae.evaluation import TestSet
-from qmae.runs import Run
+from qmae.evaluation.evaluate import TestSet
+from qmae.training.runs import Run
 
 BLACK = (3, 17, 58, 90)
 

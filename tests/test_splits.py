@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from qmae.data.images import Fingerprint, fingerprint, image_keys, keys_of, load_images, split_by_key
 from qmae.errors import InputError
-from qmae.images import Fingerprint, fingerprint, image_keys, keys_of, load_images, split_by_key
 
 SPLITS = ("train", "validation", "test")
 

@@ -4,11 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from qmae.data.masks import PatchMask
 from qmae.errors import InputError
-from qmae.masking import PatchMask
-from qmae.runs import Run
-from qmae.study import MAIN, MASKS, SEEDS, Plan, study
-from qmae.study_report import markdown, write_study
+from qmae.experiments.study import MAIN, MASKS, SEEDS, Plan, study
+from qmae.reports.study import markdown, write_study
+from qmae.training.runs import Run
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_a_study_that_was_interrupted_goes_on_and_gives_the_same(tmp_path, plan,
 
     with pytest.raises(KeyboardInterrupt):
         study(plan, tmp_path / "again", on_row=interrupt)
-    monkeypatch.setattr("qmae.runs.train", lambda *args, **kwargs: pytest.fail("trained twice"))
+    monkeypatch.setattr("qmae.training.runs.train", lambda *args, **kwargs: pytest.fail("trained twice"))
     fresh = []
     again = study(plan, tmp_path / "again", on_row=fresh.append)
     assert {row.mask_ratio for row in fresh} == {0.5}

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from qmae.config import ModelConfig
+from qmae.data.images import load_images
+from qmae.data.masks import Masks, PatchMask
 from qmae.errors import InputError
-from qmae.images import load_images
-from qmae.masking import Masks, PatchMask
-from qmae.models import MaskedAutoencoder
-from qmae.runs import Run
-from qmae.settings import TRAINING, TrainingConfig
-from qmae.sweeping import Sweeps, momentum
-from qmae.training import train
+from qmae.models.autoencoder import MaskedAutoencoder
+from qmae.models.config import ModelConfig
+from qmae.training.config import TRAINING, TrainingConfig
+from qmae.training.loop import train
+from qmae.training.runs import Run
+from qmae.training.sweeps import Sweeps, momentum
 
 PATCH = PatchMask(8, 0.25)
 REAL = {"block": "so4", "initial_spread": 0.3, "mask_token": "none"}
@@ -32,7 +32,7 @@ MODELS = {
 
 @pytest.mark.parametrize("name", MODELS)
 def test_without_momentum_the_fidelity_of_a_batch_only_goes_up(name, small_data, generator, monkeypatch):
-    monkeypatch.setattr("qmae.sweeping.MOMENTUM", 0.0)
+    monkeypatch.setattr("qmae.training.sweeps.MOMENTUM", 0.0)
     images = load_images(str(small_data), size=8)[0].double()
     masks = PATCH.sample(len(images), generator=generator)
     model = MaskedAutoencoder(ModelConfig(PATCH, **REAL, **MODELS[name]), generator=generator).double()
@@ -48,7 +48,7 @@ def test_momentum_pays_where_blocks_must_turn_together(small_data, generator, mo
     masks = PATCH.sample(len(images), generator=generator)
     reached = []
     for share in (0.0, 0.8):
-        monkeypatch.setattr("qmae.sweeping.MOMENTUM", share)
+        monkeypatch.setattr("qmae.training.sweeps.MOMENTUM", share)
         config = ModelConfig(PATCH, **{**REAL, **MODELS["one for every place"], "initial_spread": 0.01, "layers": 4})
         model = MaskedAutoencoder(config, generator=torch.Generator().manual_seed(0))
         sweeps = Sweeps(model, learning_rate=0.1)
@@ -88,8 +88,8 @@ def test_the_token_is_trained_too(small_data, generator):
 
 
 def test_a_training_by_sweeps_goes_on_where_it_stopped(small_data, tmp_path, monkeypatch):
-    monkeypatch.setattr("qmae.sweeping.MOMENTUM", 0.0)
-    monkeypatch.setattr("qmae.sweeping.RAMP", 1)  # so that it matters which sweep it is
+    monkeypatch.setattr("qmae.training.sweeps.MOMENTUM", 0.0)
+    monkeypatch.setattr("qmae.training.sweeps.RAMP", 1)  # so that it matters which sweep it is
     config = ModelConfig(PATCH, **{**REAL, **MODELS["one circuit"], "mask_token": "shared"})
     training = TrainingConfig(epochs=3, batch_size=40, learning_rate=0.05, method="sweeps")
     whole = Run(tmp_path / "whole", config, training, str(small_data)).train()
@@ -103,7 +103,7 @@ def test_a_training_by_sweeps_goes_on_where_it_stopped(small_data, tmp_path, mon
 
     run = Run(tmp_path / "again", config, training, str(small_data))
     with monkeypatch.context() as patched:
-        patched.setattr("qmae.training.mean_fidelity", interrupt)
+        patched.setattr("qmae.training.loop.mean_fidelity", interrupt)
         with pytest.raises(KeyboardInterrupt):
             run.train()
     resumed = run.train()
@@ -155,7 +155,7 @@ def test_a_step_moves_the_token_once(name, small_data, generator):
 @pytest.mark.parametrize("count", [1, 5])
 def test_equal_images_do_not_make_a_circuit_jump(name, count, monkeypatch):
     """What they leave open stays: without momentum, sweeps come to rest."""
-    monkeypatch.setattr("qmae.sweeping.MOMENTUM", 0.0)
+    monkeypatch.setattr("qmae.training.sweeps.MOMENTUM", 0.0)
     image = torch.zeros(8, 8)
     image[4:6, 4:6] = 1
     images, masks = image.repeat(count, 1, 1), PATCH.at(0, count)

@@ -5,9 +5,10 @@ from itertools import pairwise
 import pytest
 import torch
 
-from qmae.ansatz import SO4_BLOCK, Ansatz
+from qmae.ansatz.ansatz import Ansatz
+from qmae.ansatz.blocks import SO4_BLOCK
 from qmae.simulation import DenseEncoder, block_unitaries
-from qmae.simulation.sweeps import angles_of, matrices, polar, sweep
+from qmae.simulation.environments import angles_of, matrices, polar, sweep
 
 
 def rotations(*shape, generator, dim=4):

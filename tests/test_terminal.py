@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from qmae.terminal import Terminal, show_everything, show_progress
+from qmae.cli.terminal import Terminal, show_everything, show_progress
 
 ODD = ["run[x]", "[/1]", "[bold]b[/bold]", ":smile:", "a[link=x]", "50% {task}"]
 

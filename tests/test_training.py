@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from qmae import MaskedAutoencoder, PatchMask, TrainingConfig, load_images, train
-from qmae.config import ModelConfig
+from qmae._files import write_atomically
 from qmae.errors import InputError
-from qmae.files import write_atomically
-from qmae.runs import Run
-from qmae.training import COLUMNS, History, mean_fidelity
+from qmae.models.config import ModelConfig
+from qmae.training.loop import COLUMNS, History, mean_fidelity
+from qmae.training.runs import Run
 from samples import interrupting
 
 PATCH = PatchMask(8, 0.25)
@@ -126,7 +126,7 @@ def test_a_run_interrupted_while_saving_its_last_epoch_loses_nothing(tmp_path, s
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("qmae.training.write_atomically", interrupted)
+        patched.setattr("qmae.training.loop.write_atomically", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run.train()
     resumed = run.train()

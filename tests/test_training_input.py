@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from qmae import MaskedAutoencoder, PatchMask, TrainingConfig, load_images, train
-from qmae.ceiling import FreeConfig, FreeModel
-from qmae.classical import ClassicalConfig, ClassicalModel
 from qmae.errors import InputError
-from qmae.parallel import train_all
-from qmae.runs import Run
+from qmae.models.free import FreeConfig, FreeModel
+from qmae.models.networks import ClassicalConfig, ClassicalModel
+from qmae.training.parallel import train_all
+from qmae.training.runs import Run
 
 PATCH = PatchMask(8, 0.25)
 SOME = TrainingConfig(epochs=2, batch_size=30)

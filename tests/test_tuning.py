@@ -3,9 +3,9 @@ import shutil
 
 import pytest
 
+from qmae.data.masks import PatchMask
 from qmae.errors import InputError
-from qmae.masking import PatchMask
-from qmae.tuning import BATCH_SIZES, LEARNING_RATES, best, report, tune
+from qmae.training.tuning import BATCH_SIZES, LEARNING_RATES, best, report, tune
 
 PATCH = PatchMask(8, 0.25)
 
@@ -28,7 +28,7 @@ def test_a_search_can_be_repeated_and_goes_on_where_it_stopped(tmp_path, small_d
     for number in (3, 4):
         shutil.rmtree(tmp_path / "runs" / f"autoencoder-trial{number}")
     assert without_time(search(tmp_path, small_data)) == without_time(trials)
-    monkeypatch.setattr("qmae.runs.train", lambda *args, **kwargs: pytest.fail("trained twice"))
+    monkeypatch.setattr("qmae.training.runs.train", lambda *args, **kwargs: pytest.fail("trained twice"))
     assert without_time(search(tmp_path, small_data)) == without_time(trials)
 
 

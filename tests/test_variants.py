@@ -5,11 +5,11 @@ import pennylane as qp
 import pytest
 import torch
 
-from qmae.circuits import AutoencoderCircuit
-from qmae.config import ModelConfig
+from qmae.circuits.autoencoder import AutoencoderCircuit
+from qmae.data.masks import PatchMask
 from qmae.errors import InputError
-from qmae.masking import PatchMask
-from qmae.models import MaskedAutoencoder
+from qmae.models.autoencoder import MaskedAutoencoder
+from qmae.models.config import ModelConfig
 from qmae.simulation import embed
 
 ONE, SEVERAL = PatchMask(4, 0.25), PatchMask(4, 0.25, patches=4)
@@ -78,7 +78,7 @@ def test_the_success_probability_is_that_of_the_measurement(name, generator):
 
     @qp.qnode(qp.device("default.qubit", wires=wires))
     def trash():
-        from qmae.circuits import AllPairsBlocks
+        from qmae.circuits.templates import AllPairsBlocks
 
         qp.StatePrep(embed(model.fill(images, masks)[0].flatten()).detach().numpy(), wires=range(config.qubits))
         AllPairsBlocks(model.angles_at(position).detach().numpy()[: len(config.ansatz.pairs)], wires=wires)

@@ -6,28 +6,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qmae.ansatz import Ansatz
-    from qmae.baselines import MeanPatch, Nothing
-    from qmae.config import ModelConfig
+    from qmae.ansatz.ansatz import Ansatz
+    from qmae.data.images import load_images
+    from qmae.data.masks import Masks, PatchMask
     from qmae.errors import InputError
-    from qmae.images import load_images
-    from qmae.masking import Masks, PatchMask
-    from qmae.models import MaskedAutoencoder
-    from qmae.settings import TrainingConfig
-    from qmae.training import train
+    from qmae.models.autoencoder import MaskedAutoencoder
+    from qmae.models.baselines import MeanPatch, Nothing
+    from qmae.models.config import ModelConfig
+    from qmae.training.config import TrainingConfig
+    from qmae.training.loop import train
 
 _HOME = {
-    "Ansatz": "ansatz",
+    "Ansatz": "ansatz.ansatz",
     "InputError": "errors",
-    "Masks": "masking",
-    "MaskedAutoencoder": "models",
-    "MeanPatch": "baselines",
-    "ModelConfig": "config",
-    "Nothing": "baselines",
-    "PatchMask": "masking",
-    "TrainingConfig": "settings",
-    "load_images": "images",
-    "train": "training",
+    "Masks": "data.masks",
+    "MaskedAutoencoder": "models.autoencoder",
+    "MeanPatch": "models.baselines",
+    "ModelConfig": "models.config",
+    "Nothing": "models.baselines",
+    "PatchMask": "data.masks",
+    "TrainingConfig": "training.config",
+    "load_images": "data.images",
+    "train": "training.loop",
 }
 
 __all__ = [

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-__all__ = ["app", "main"]
+from qmae.cli.exit_codes import INTERRUPTED
 
-INTERRUPTED = 130
-"""The exit code after Ctrl-C, as shells have it."""
+__all__ = ["app", "main"]
 
 
 class InterruptedByUserError(KeyboardInterrupt):

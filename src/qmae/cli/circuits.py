@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qmae._values import shown
+from qmae.circuits.choices import Drawing, ExportFormat, Overlap, Reset
 from qmae.cli.common import MOST, RunInterruptedError, SeedOption, app, work_in
+from qmae.cli.terminal import console, show_progress
 from qmae.errors import InputError
-from qmae.settings import Drawing, ExportFormat, Overlap, Reset
-from qmae.terminal import console, show_progress
-from qmae.values import shown
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from qmae.devices import Estimate
-    from qmae.masking import Masks
-    from qmae.models import MaskedAutoencoder
+    from qmae.circuits.devices import Estimate
+    from qmae.data.masks import Masks
+    from qmae.models.autoencoder import MaskedAutoencoder
 
 LARGEST_DRAWING = 500
 """Inches: matplotlib draws at most 2^16 pixels a side, at 120 an inch."""
@@ -50,8 +50,8 @@ def verify(
     """
     import math
 
-    from qmae.devices import verify as agreements
-    from qmae.models import MaskedAutoencoder
+    from qmae.circuits.devices import verify as agreements
+    from qmae.models.autoencoder import MaskedAutoencoder
 
     if run:
         model, originals, masks = _test_images(run, images, seed)
@@ -90,9 +90,9 @@ def run_model(
 
     Example: `qmae run runs/mine --device default.qubit --shots 1000 --overlap inverse --device-option seed=1`
     """
-    from qmae.circuits import AutoencoderCircuit
-    from qmae.devices import Target, run_on_device
-    from qmae.files import new_folder
+    from qmae._files import new_folder
+    from qmae.circuits.autoencoder import AutoencoderCircuit
+    from qmae.circuits.devices import Target, run_on_device
 
     options = _device_options(device_option or [])
     if device.startswith(("default.", "lightning.")):
@@ -134,11 +134,11 @@ def shots(
     """
     import torch
 
-    from qmae.circuit_report import shots_figure, shots_report
-    from qmae.files import new_folder
-    from qmae.images import load_images
-    from qmae.masking import PatchMask
-    from qmae.shots import descents, spreads
+    from qmae._files import new_folder
+    from qmae.circuits.shots import descents, spreads
+    from qmae.data.images import load_images
+    from qmae.data.masks import PatchMask
+    from qmae.reports.circuits import shots_figure, shots_report
 
     model, originals, masks = _test_images(run, images, seed)
     folder = work_in(context, new_folder(out))
@@ -167,9 +167,9 @@ def noise(
 
     Example: `qmae noise runs/qmae runs/qae --images 2 --out noise`
     """
-    from qmae.circuit_report import noise_figure, noise_report
-    from qmae.files import new_folder, read_text, to_json, write_atomically
-    from qmae.noise import rows_from_json, study
+    from qmae._files import new_folder, read_text, to_json, write_atomically
+    from qmae.circuits.noise import rows_from_json, study
+    from qmae.reports.circuits import noise_figure, noise_report
 
     model, originals, masks = _test_images(qmae, images, seed)
     other, data = _load(qae)
@@ -208,10 +208,10 @@ def export(
 
     Example: `qmae export runs/mine --image 7 --format qasm2 --overlap inverse --out seven.qasm`
     """
-    from qmae.circuits import AutoencoderCircuit
-    from qmae.devices import States
-    from qmae.export import SUFFIXES, dump, import_qiskit, to_qiskit
-    from qmae.files import new_file, write_atomically
+    from qmae._files import new_file, write_atomically
+    from qmae.circuits.autoencoder import AutoencoderCircuit
+    from qmae.circuits.devices import States
+    from qmae.circuits.export import SUFFIXES, dump, import_qiskit, to_qiskit
 
     import_qiskit()
     path = new_file(out or Path(f"qmae{SUFFIXES[kind]}"))
@@ -247,10 +247,10 @@ def resources(
     """
     from typing import get_args
 
-    from qmae.circuit_report import resource_table
-    from qmae.files import to_json
-    from qmae.images import check_size
-    from qmae.resources import count
+    from qmae._files import to_json
+    from qmae.circuits.resources import count
+    from qmae.data.images import check_size
+    from qmae.reports.circuits import resource_table
 
     sizes = size or [8, 16, 32, 64]
     for pixels in sizes:
@@ -273,11 +273,11 @@ def draw(
 
     Example: `qmae draw training --qubits 4 --out training.svg`
     """
-    from qmae.ansatz import Ansatz
-    from qmae.circuits import AutoencoderCircuit
-    from qmae.drawing import figure, text
-    from qmae.figures import render
-    from qmae.files import new_file, write_atomically
+    from qmae._files import new_file, write_atomically
+    from qmae.ansatz.ansatz import Ansatz
+    from qmae.circuits.autoencoder import AutoencoderCircuit
+    from qmae.circuits.drawing import figure, text
+    from qmae.reports.style import render
 
     circuit = AutoencoderCircuit(Ansatz(qubits, layers), (0,), overlap, reset)
     if out is None:
@@ -294,8 +294,8 @@ def draw(
 
 
 def _load(run: Path) -> tuple[MaskedAutoencoder, str]:
-    from qmae.models import MaskedAutoencoder
-    from qmae.runs import Run
+    from qmae.models.autoencoder import MaskedAutoencoder
+    from qmae.training.runs import Run
 
     opened = Run.open(run)
     opened.check_data()
@@ -314,7 +314,7 @@ def _test_images(run: Path, count: int, seed: int) -> tuple[MaskedAutoencoder, T
 def _masked_images(model: MaskedAutoencoder, data: str, count: int, seed: int) -> tuple[Tensor, Masks]:
     import torch
 
-    from qmae.images import load_images
+    from qmae.data.images import load_images
 
     # The run's own data: if some are black, they were left out of the training, too.
     originals = load_images(data, size=model.config.patch.image_size, skip_black=True)[0]
@@ -327,7 +327,7 @@ def _masked_images(model: MaskedAutoencoder, data: str, count: int, seed: int) -
 
 def _nothing(originals: Tensor, masks: Masks) -> float:
     """Mean fidelity of leaving the hole black."""
-    from qmae.masking import hide
+    from qmae.data.batches import hide
 
     return float((hide(originals, masks).square().sum((1, 2)) / originals.square().sum((1, 2))).mean())
 
@@ -356,7 +356,7 @@ def _plain(value: Any) -> Any:
 
 
 def _write_estimates(folder: Path, about: dict[str, Any], estimates: list[Estimate]) -> None:
-    from qmae.files import to_json, write_atomically
+    from qmae._files import to_json, write_atomically
 
     rows = [{name: getattr(value, "tolist", lambda v=value: v)() for name, value in vars(e).items()} for e in estimates]
     write_atomically(folder / "estimates.json", to_json({**about, "images": rows}, indent=None))
@@ -366,9 +366,10 @@ def _draw_estimates(folder: Path, estimates: list[Estimate], originals: Tensor, 
     import numpy as np
     import torch
 
-    from qmae.figures import image_grid, render
-    from qmae.files import write_atomically
-    from qmae.masking import hide
+    from qmae._files import write_atomically
+    from qmae.data.batches import hide
+    from qmae.reports.figures import image_grid
+    from qmae.reports.style import render
 
     device, exact = (
         torch.from_numpy(np.stack([getattr(found, name) for found in estimates])).sqrt().view_as(originals)
@@ -379,8 +380,8 @@ def _draw_estimates(folder: Path, estimates: list[Estimate], originals: Tensor, 
 
 
 def _write_study(folder: Path, records: Any, text: str, figure: Any) -> None:
-    from qmae.figures import render
-    from qmae.files import to_json, write_atomically
+    from qmae._files import to_json, write_atomically
+    from qmae.reports.style import render
 
     write_atomically(folder / "rows.json", to_json(records, indent=None))
     write_atomically(folder / "report.md", text)

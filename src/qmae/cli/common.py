@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from qmae._files import resolve
+from qmae.cli.terminal import console
 from qmae.errors import InputError
-from qmae.files import resolve
-from qmae.locks import locked
-from qmae.terminal import console
+from qmae.training.locks import locked
 
 MOST = 2**31 - 1
 """The largest of all counts: libraries hold numbers in 32 or 64 bits."""
@@ -22,7 +22,7 @@ LARGEST_SIZE = 4096
 if TYPE_CHECKING:
     import torch
 
-    from qmae.evaluation import TestSet
+    from qmae.evaluation.evaluate import TestSet
 
 app = typer.Typer(
     name="qmae",
@@ -66,7 +66,7 @@ def tell_left_out(data: str, size: int) -> None:
     Raises:
         InputError: the data cannot be used.
     """
-    from qmae.images import black_images, listed
+    from qmae.data.images import black_images, listed
 
     if black := black_images(data, size=size):
         console.print(f"{data}: all black and left out: {listed(black)}", markup=False, highlight=False)

@@ -11,18 +11,13 @@ from typing import IO, Annotated
 
 import typer
 
-from qmae.cli import INTERRUPTED, circuits, speed, training, using, yardsticks
+from qmae.cli import benchmark, circuits, evaluate, experiments, train
 from qmae.cli.common import RunInterruptedError, app
+from qmae.cli.exit_codes import INTERRUPTED, REFUSED, UNHEARD
+from qmae.cli.terminal import Terminal, console, show_everything
 from qmae.errors import InputError
-from qmae.terminal import Terminal, console, show_everything
 
-__all__ = ["app", "circuits", "run", "speed", "training", "using", "yardsticks"]
-
-REFUSED = 2
-"""The exit code where the caller can mend it."""
-
-UNHEARD = 141
-"""The exit code where nobody reads on, as of a command that `head` ends: 128 + SIGPIPE."""
+__all__ = ["app", "benchmark", "circuits", "evaluate", "experiments", "run", "train"]
 
 
 def _print_version(wanted: bool) -> None:

@@ -20,9 +20,9 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from qmae.ansatz import Ansatz
-from qmae.simulation.autoencoder import Autoencoder
+from qmae.ansatz.ansatz import Ansatz
 from qmae.simulation.blocks import block_unitaries, deal_out
+from qmae.simulation.channel import Autoencoder
 from qmae.simulation.dense import DenseEncoder
 from qmae.simulation.encoders import Encoder
 from qmae.simulation.states import embed, probabilities_of, read_out

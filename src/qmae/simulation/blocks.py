@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Complex, Float, Inexact, Int
 from torch import Tensor
 
-from qmae.ansatz import Ansatz, Gate
+from qmae.ansatz.ansatz import Ansatz
+from qmae.ansatz.blocks import Gate
 from qmae.simulation.precision import constant, exact
 
 SEGMENT = 5

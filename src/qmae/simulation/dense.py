@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Inexact
 from torch import Tensor
 
-from qmae.ansatz import Ansatz
+from qmae.ansatz.ansatz import Ansatz
 from qmae.simulation.encoders import Encoder, split_trash
 from qmae.simulation.fusion import Fusion, fuse
 from qmae.simulation.precision import exact

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Inexact, Int
 from torch import Tensor
 
-from qmae.ansatz import Ansatz
+from qmae.ansatz.ansatz import Ansatz
 from qmae.simulation.blocks import block_unitaries, multiply
 from qmae.simulation.precision import constant
 

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float, Inexact
 from torch import Tensor
 
+from qmae.data.choices import Readout
 from qmae.errors import InputError
-from qmae.settings import Readout
 
 
 def embed(pixels: Float[Tensor, "*batch pixels"]) -> Float[Tensor, "*batch pixels"]:

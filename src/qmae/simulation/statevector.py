@@ -10,7 +10,7 @@ from jaxtyping import Float, Inexact
 from torch import Tensor
 from torch.nn.functional import pad
 
-from qmae.ansatz import Ansatz
+from qmae.ansatz.ansatz import Ansatz
 from qmae.simulation.encoders import Encoder, join_trash, split_trash
 from qmae.simulation.fusion import fuse
 from qmae.simulation.precision import exact

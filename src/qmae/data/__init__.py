@@ -1,0 +1,1 @@
+"""Images and masks: loading, checking, scaling, splitting."""

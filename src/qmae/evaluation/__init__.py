@@ -1,0 +1,1 @@
+"""Measuring: metrics, the classifier, rows of results, comparisons."""

@@ -1,0 +1,145 @@
+"""How close a reconstruction comes to the original: the paper's classical metrics (Section 4.2.2)."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from qmae.data.checks import check_alike, check_holes
+from qmae.errors import InputError
+
+SSIM_SIDE = 8
+"""Pixels a side that SSIM needs at least."""
+
+ROUNDING = 1e-5
+"""Share of an image's brightest pixel below which another one is black: it is rounding error, no brightness."""
+
+
+def scale_to_maximum(images: Float[Tensor, "*images height width"]) -> Float[Tensor, "*images height width"]:
+    """Divide every image by its own maximum, as all are before SSIM and the classifier; black stays black."""
+    maximum = images.amax(dim=(-2, -1), keepdim=True)
+    return images / torch.where(maximum > 0, maximum, 1)
+
+
+def cosine_similarity(
+    reconstructions: Float[Tensor, "images height width"], originals: Float[Tensor, "images height width"]
+) -> Float[Tensor, " images"]:
+    """Cosine of the angle between reconstruction and original as vectors of pixels; 0 for a black reconstruction."""
+    check_alike(reconstructions, originals)
+    from torchmetrics.functional import cosine_similarity
+
+    # The squares of very dark pixels would be 0.
+    pair = (scale_to_maximum(images).flatten(1) for images in (reconstructions, originals))
+    similarity = cosine_similarity(*pair, reduction="none").clamp(-1, 1)
+    return similarity.where(_lit(reconstructions), 0)
+
+
+def structural_similarity(
+    reconstructions: Float[Tensor, "images height width"], originals: Float[Tensor, "images height width"]
+) -> Float[Tensor, " images"]:
+    """Structural similarity index (SSIM), both images scaled to their maximum; 0 for a black reconstruction.
+
+    Computed by torchmetrics with a Gaussian window (sigma 1.5), images mirrored at their edges, and data range 1.
+
+    Raises:
+        InputError: images smaller than 8 x 8 pixels.
+    """
+    check_alike(reconstructions, originals)
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    height, width = originals.shape[-2:]
+    if min(height, width) < SSIM_SIDE:
+        raise InputError(f"SSIM needs images of {SSIM_SIDE} x {SSIM_SIDE} pixels at least, not {height} x {width}")
+    similarity = structural_similarity_index_measure(
+        scale_to_maximum(reconstructions)[:, None],
+        scale_to_maximum(originals)[:, None],
+        data_range=1.0,
+        reduction="none",
+    )
+    assert isinstance(similarity, Tensor)  # only with `return_full_image` is it a pair
+    return similarity.where(_lit(reconstructions), 0)
+
+
+def hole_fidelity(
+    reconstructions: Float[Tensor, "images height width"],
+    originals: Float[Tensor, "images height width"],
+    hidden: Bool[Tensor, "images height width"],
+) -> Float[Tensor, " images"]:
+    """Squared cosine between reconstruction and original inside the hole alone; 0 for a hole left black.
+
+    NaN where the original itself is black there, so that there is nothing to be like: where no pixel has more than
+    `ROUNDING` of the brightness of the image's brightest one.
+    """
+    check_alike(reconstructions, originals)
+    check_holes(originals, hidden)
+    inside = [torch.where(hidden, images, 0) for images in (reconstructions, originals)]
+    lit = inside[1].amax((1, 2)) > ROUNDING * originals.amax((1, 2))
+    return torch.where(lit, cosine_similarity(*inside) ** 2, torch.nan)
+
+
+def hole_error(
+    reconstructions: Float[Tensor, "images height width"],
+    originals: Float[Tensor, "images height width"],
+    hidden: Bool[Tensor, "images height width"],
+) -> Float[Tensor, " images"]:
+    """Mean squared error inside the hole alone, both images scaled to their maximum."""
+    check_alike(reconstructions, originals)
+    check_holes(originals, hidden)
+    error = (scale_to_maximum(reconstructions) - scale_to_maximum(originals)) ** 2
+    return torch.where(hidden, error, 0).sum((1, 2)) / hidden.sum((1, 2))
+
+
+def squared_error(
+    reconstructions: Float[Tensor, "images height width"], originals: Float[Tensor, "images height width"]
+) -> Float[Tensor, " images"]:
+    """Mean squared error, both images scaled to their maximum."""
+    check_alike(reconstructions, originals)
+    return (scale_to_maximum(reconstructions) - scale_to_maximum(originals)).square().mean((1, 2))
+
+
+def peak_signal_to_noise(
+    reconstructions: Float[Tensor, "images height width"], originals: Float[Tensor, "images height width"]
+) -> Float[Tensor, " images"]:
+    """Peak signal-to-noise ratio (PSNR) in dB of every image, both scaled to their maximum, so that the peak is 1.
+
+    Of many images take `decibels` of the mean of `squared_error`, not the mean of these: an image without error has
+    infinitely many dB, or as many as its rounding error decides.
+    """
+    return decibels(squared_error(reconstructions, originals))
+
+
+def decibels(error: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+    """PSNR of a mean squared error where the peak is 1: -10 log10 of it."""
+    return -10 * error.log10()
+
+
+def without_rounding(probabilities: Float[Tensor, "images height width"]) -> Float[Tensor, "images height width"]:
+    """Set to 0 what is rounding error: amplitudes below `ROUNDING` of the largest of their image."""
+    floor = ROUNDING**2 * probabilities.amax((1, 2), keepdim=True)
+    return torch.where(probabilities > floor, probabilities, 0)
+
+
+def composite(
+    reconstructions: Float[Tensor, "images height width"],
+    originals: Float[Tensor, "images height width"],
+    hidden: Bool[Tensor, "images height width"],
+) -> Float[Tensor, "images height width"]:
+    """Keep the visible pixels and take the hole alone from the reconstruction.
+
+    A reconstruction has no scale of its own (the embedding loses it). It gets the one that fits the visible pixels
+    best, in squared error: all that is known where it is used.
+
+    Returns:
+        Images in the pixel values of the originals.
+    """
+    check_alike(reconstructions, originals)
+    check_holes(originals, hidden)
+    visible, seen = (torch.where(hidden, 0, images) for images in (originals, reconstructions))
+    norm = seen.square().sum((1, 2))
+    scale = (visible * seen).sum((1, 2)) / torch.where(norm > 0, norm, 1)
+    return torch.where(hidden, scale[:, None, None] * reconstructions, originals)
+
+
+def _lit(images: Tensor) -> Tensor:
+    return images.flatten(1).any(1)

@@ -1,0 +1,76 @@
+"""What several models made of the same few images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from qmae.data.choices import Readout
+from qmae.data.masks import Masks
+from qmae.evaluation.evaluate import Subject, complete
+from qmae.evaluation.grouping import groups, settings_of_model
+from qmae.simulation import read_out
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What several models made of the same images under the same masks.
+
+    Attributes:
+        originals: [N, size, size] in [0, 1].
+        hidden: True where an image was hidden.
+        reconstructions: by model name, and, where several models have the same, what sets them apart.
+        fidelity: with the originals, by the same names.
+    """
+
+    originals: Float[Tensor, "images size size"]
+    hidden: Bool[Tensor, "images size size"]
+    reconstructions: dict[str, Float[Tensor, "images size size"]]
+    fidelity: dict[str, Float[Tensor, " images"]]
+
+    @property
+    def masked(self) -> Float[Tensor, "images size size"]:
+        """What the models saw."""
+        return self.originals.masked_fill(self.hidden, 0)
+
+
+def pictures(
+    subjects: Iterable[Subject],
+    images: Float[Tensor, "images size size"],
+    masks: Masks,
+    *,
+    readout: Readout = "amplitude",
+    device: torch.device | str = "cpu",
+) -> Pictures:
+    """Let every model complete the same few images.
+
+    Raises:
+        InputError: an original is all black; it is named by its index.
+    """
+    chosen = list(subjects)
+    names = groups([(subject.name, settings_of_model(subject)) for subject in chosen])
+    made = (complete(subject, images, masks, device=device) for subject in chosen)
+    outputs = dict(zip(names, made, strict=True))
+    return Pictures(
+        images,
+        masks.hidden,
+        {name: read_out(output.probabilities, readout) for name, output in outputs.items()},
+        {name: output.fidelity for name, output in outputs.items()},
+    )
+
+
+def first_of_each_class(labels: Int[Tensor, " images"], most: int = 16) -> Int[Tensor, " classes"]:
+    """Index of the first image of every class: pictures are chosen by index, not by looks.
+
+    Args:
+        labels: -1 where unknown; where all are, the first images are chosen.
+        most: images at the most, so that they can be shown side by side.
+    """
+    known = labels[labels >= 0].unique()[:most]
+    if not len(known):
+        return torch.arange(min(len(labels), 10))
+    return torch.stack([(labels == label).nonzero()[0, 0] for label in known])

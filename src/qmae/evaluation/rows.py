@@ -1,0 +1,187 @@
+"""What is written down of a measurement: rows of results, and `metrics.json`."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from qmae.data.choices import Placement, Readout
+from qmae.errors import InputError
+
+FORMAT = 2
+"""Of `metrics.json`; it changes when a number gets another meaning. 2: PSNR is that of the mean squared error."""
+
+
+NAMES = {
+    "nothing": "black fill",
+    "mean": "mean patch",
+    "token": "token alone",
+    "ridge": "ridge regression",
+    "knn": "nearest neighbours",
+    "autoencoder": "linear autoencoder",
+    "mae-small": "small MAE",
+    "mae": "MAE",
+    "unet": "U-Net",
+    "qae": "QAE",
+    "qmae-small": "QMAE-small",
+    "qmae-compressed": "QMAE-compressed",
+    "qmae-plus": "QMAE-plus",
+    "qmae-heralded": "QMAE-heralded",
+    "qmae": "QMAE",
+}
+"""Names in prose. But for the first they are the rows of Figure 6, from top to bottom."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table: one model, one kind of mask, one readout; means over the images.
+
+    Attributes:
+        model: the preset, network, design or yardstick: `qmae`, `unet`, `tied`, `nothing`, ...
+        mask_ratio: share of the pixels that was hidden in this evaluation.
+        trained_ratio: share that was hidden in training; None for a baseline.
+        placement: where the masks lie.
+        readout: what was taken for a pixel's value.
+        seed: of the training; None for a baseline.
+        mask_seed: of the masks of this evaluation.
+        parameters: `angles` + `token_parameters`, or those of a baseline.
+        angles: rotation angles of the ansatz.
+        token_parameters: pixels of the mask token.
+        success_probability: share of the shots that are kept; 1 without post-selection.
+        least_success_probability: that of the image of which the fewest are.
+        fidelity: mean fidelity with the originals; it does not depend on the readout.
+        cosine_similarity: with the original pixels.
+        ssim: with the originals, both scaled to their maximum; None for images below 8 x 8 pixels.
+        accuracy: of the classifier on the reconstructions; None without labels or classifier.
+        patches: how many patches make up the hidden share.
+        fidelity_interval: of the mean fidelity, 95%, by bootstrap over the images.
+        psnr: in dB, -10 log10 of the mean over the images of the mean squared error, both images scaled to their
+            maximum; None above 100 dB, where reconstructions are without error.
+        hole_fidelity: squared cosine inside the hole alone, over the images that are not black there; None if all are.
+        hole_error: mean squared error inside the hole alone, both images scaled to their maximum.
+        composite_fidelity: of the *composite*, the visible pixels kept and the hole alone taken from the model;
+            None for the readout `probability`, as also the next.
+        composite_accuracy: of the classifier on the composite.
+        accuracy_by_class: of the classifier on the reconstructions, by label.
+        trash_population: P(|0>) of the trash qubits; None for a baseline.
+        images: how many were evaluated.
+        train_seconds: time the training took; None for a baseline, and where nobody kept it.
+        variant: what sets it apart from others of the same `model` that are measured beside it, in words, such as
+            `3 layers`; empty if there are none.
+        hole_images: how many images are not black inside the hole.
+        data: the images' source; None if they were not loaded by `TestSet.load`.
+        classifier_accuracy: of the classifier on the originals, the ceiling of `accuracy`.
+    """
+
+    model: str
+    mask_ratio: float
+    trained_ratio: float | None
+    placement: Placement
+    readout: Readout
+    seed: int | None
+    mask_seed: int
+    parameters: int
+    angles: int
+    token_parameters: int
+    success_probability: float
+    least_success_probability: float
+    fidelity: float
+    cosine_similarity: float
+    ssim: float | None
+    accuracy: float | None
+    patches: int
+    fidelity_interval: tuple[float, float]
+    psnr: float | None
+    hole_fidelity: float | None
+    hole_error: float
+    composite_fidelity: float | None
+    composite_accuracy: float | None
+    accuracy_by_class: dict[int, float] | None
+    trash_population: float | None
+    images: int
+    train_seconds: float | None
+    variant: str = ""
+    hole_images: int | None = None
+    data: str | None = None
+    classifier_accuracy: float | None = None
+
+    @property
+    def group(self) -> str:
+        """Model and variant: rows of one group differ in nothing but their seed."""
+        return group_of(self.model, self.variant)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Row:
+        """Rebuild a row from `metrics.json`."""
+        by_class = values["accuracy_by_class"]
+        # JSON knows no NaN: it is written as null.
+        unknown = {field.name: float("nan") for field in fields(cls) if field.type == "float"}
+        restored = {
+            "fidelity_interval": tuple(values["fidelity_interval"]),
+            "accuracy_by_class": by_class and {int(label): accuracy for label, accuracy in by_class.items()},
+        }
+        known = {name: value for name, value in values.items() if value is not None or name not in unknown}
+        return cls(**{**unknown, **known, **restored})
+
+
+def group_of(model: str, variant: str) -> str:
+    """Name of what rows have in common but for their seed."""
+    return f"{model}, {variant}" if variant else model
+
+
+def label(group: str) -> str:
+    """A model's name in prose, and behind it what sets it apart from others of the name."""
+    name, *variant = group.split(", ", 1)
+    return ", ".join([NAMES.get(name, name), *variant])
+
+
+def metrics_json(protocol: dict[str, Any], classifier_accuracy: float | None, rows: Sequence[Row]) -> dict[str, Any]:
+    """The content of `metrics.json`: what was done and with what, and the rows."""
+    environment = {
+        "qmae": version("qmae"),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "threads": torch.get_num_threads(),
+    }
+    return {
+        "format": FORMAT,
+        "protocol": {**protocol, **environment},
+        "classifier_accuracy": classifier_accuracy,
+        "rows": [asdict(row) for row in rows],
+    }
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a `metrics.json`.
+
+    Raises:
+        InputError: it is damaged, or was written when the numbers meant something else.
+    """
+    try:
+        content = json.loads(path.read_text())
+        if content["format"] != FORMAT:
+            raise KeyError("format")
+        return [Row.from_dict(row) for row in content["rows"]]
+    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path} is damaged or of another version ({error}), and would be lost: move it, or choose another file "
+            "by --out"
+        ) from error
+
+
+def merged(new: Sequence[Row], known: Sequence[Row]) -> list[Row]:
+    """New rows, and behind them the known ones that were measured under other settings than each of them."""
+
+    def settings(row: Row) -> tuple[Any, ...]:
+        masks = row.mask_ratio, row.placement, row.patches, row.mask_seed
+        return row.group, row.seed, row.trained_ratio, row.readout, *masks, row.data, row.images
+
+    measured = {settings(row) for row in new}
+    return [*new, *(row for row in known if settings(row) not in measured)]

@@ -1,0 +1,1 @@
+"""The experiments, their results as plain records."""

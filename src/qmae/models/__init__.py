@@ -1,0 +1,1 @@
+"""What models are: quantum autoencoders, networks, free matrices, baselines; their configs and files."""

@@ -1,0 +1,322 @@
+"""The yardsticks without which no figure of a quantum model means anything.
+
+They have the interface of `MaskedAutoencoder`: `fidelity` and `probabilities` of images under masks.
+"""
+
+from __future__ import annotations
+
+import sys
+from abc import abstractmethod
+from numbers import Real
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn.functional import embedding_bag
+
+from qmae._values import shown, whole
+from qmae.data.batches import check_batch, check_visible, hide
+from qmae.data.checks import PRECISIONS, brightest_of, check_lit, check_pixels, check_tensor
+from qmae.data.images import check_size
+from qmae.data.masks import Masks, PatchMask
+from qmae.errors import InputError
+from qmae.models.autoencoder import embed_originals, in_batches
+from qmae.models.base import Model
+from qmae.simulation import embed
+from qmae.simulation.precision import without_autocast
+
+AT_ONCE = 2**23
+"""Numbers of an intermediate result that are held at a time: 32 MiB of single precision."""
+
+
+class Yardstick(Model):
+    """Images of unit norm, compared and read out as if they were the output states of a model."""
+
+    name: str
+    parameter_count: int = 0
+    size: int | None = None
+    """Pixels a side of the images that it is for; None for any."""
+
+    def fitted(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        """The images in single precision or better; see `Model.fitted`."""
+        return check_batch(images, masks, size=self.size)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What sets it apart from others of its name."""
+        return {}
+
+    @abstractmethod
+    def states(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch dim"]:
+        """Return one amplitude-embedded image per image."""
+
+    def _fidelity(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
+        return (self.states(images, masks) * embed_originals(self.fitted(images, masks))).sum(1) ** 2
+
+    def _probabilities(
+        self, images: Float[Tensor, "batch size size"], masks: Masks
+    ) -> Float[Tensor, "batch size size"]:
+        return (self.states(images, masks) ** 2).view_as(images)
+
+
+class Original(Yardstick):
+    """The unmasked image itself: the ceiling of every metric, which is below 1 where a readout distorts."""
+
+    name = "original"
+
+    def states(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch dim"]:
+        """Return the originals."""
+        images = self.fitted(images, masks)
+        check_pixels(images)
+        return embed_originals(images)
+
+    def _visible(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        # It looks through the masks.
+        images = super()._visible(images, masks)
+        check_pixels(images)
+        return images
+
+
+class Baseline(Yardstick):
+    """A classical way to fill the hole. What a mask hides never reaches it."""
+
+    @abstractmethod
+    def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        """Return whole images, given images in which the hidden pixels are 0."""
+
+    def states(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch dim"]:
+        """Return the filled images, embedded."""
+        return embed(self.fill(self.visible(images, masks), masks).flatten(1))
+
+    def visible(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        """All that it may see of images: the hidden pixels set to 0.
+
+        Raises:
+            InputError: images or masks that do not fit, or visible values that are no pixels.
+        """
+        images = self.fitted(images, masks)
+        check_visible(images, masks)
+        return hide(images, masks)
+
+
+class Nothing(Baseline):
+    """Leave the hole black, *black fill* in tables. On a grid its mean fidelity is exactly 1 - mask ratio."""
+
+    name = "nothing"
+
+    def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        """Return the visible pixels as they are."""
+        return self.visible(visible, masks)
+
+
+class MeanPatch(Baseline):
+    """Fill the hole with the mean of the training images at that place.
+
+    Args:
+        images: the training images.
+
+    Raises:
+        InputError: there are none, or they are no pixels.
+    """
+
+    name = "mean"
+
+    def __init__(self, images: Float[Tensor, "images size size"]) -> None:
+        self.mean = training_images(images).mean(0)
+        self.size, self.parameter_count = len(self.mean), self.mean.numel()
+
+    def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        """Put the mean image's pixels into the hole."""
+        visible = self.visible(visible, masks)
+        return torch.where(masks.hidden, self.mean.to(visible), visible)
+
+
+class TokenPatch(Baseline):
+    """Fill the hole with one patch for every place that is best for the mean fidelity.
+
+    It is what a quantum model reaches by its tokens alone: the circuit left out, so that nobody takes the tokens' work
+    for the circuit's. Found by L-BFGS for every kind of mask that it meets.
+
+    Args:
+        images: the training images.
+        iterations: of L-BFGS at the most.
+
+    Raises:
+        InputError: there are no images, they are no pixels, or one is all black; or no iterations.
+    """
+
+    name = "token"
+
+    def __init__(self, images: Float[Tensor, "images size size"], iterations: int = 30) -> None:
+        self.images, self.iterations = training_images(images), whole(iterations, "number of iterations", 1)
+        check_lit(self.images)
+        self.size, self.parameter_count = self.images.shape[-1], self.images[0].numel()
+        self.tokens: dict[PatchMask, Float[Tensor, "size size"]] = {}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Iterations of its fit."""
+        return {"iterations": self.iterations}
+
+    def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        """Put the pixels of the patch into the hole."""
+        visible = self.visible(visible, masks)
+        if masks.patch not in self.tokens:
+            self.tokens[masks.patch] = self._fit(masks.patch)
+        return torch.where(masks.hidden, self.tokens[masks.patch].to(visible), visible)
+
+    # Whoever measures it computes without gradients.
+    @torch.inference_mode(False)
+    @torch.enable_grad()
+    def _fit(self, patch: PatchMask) -> Float[Tensor, "size size"]:
+        all_masks = patch.sample(len(self.images), generator=torch.Generator().manual_seed(0))
+        token = self.images.mean(0).requires_grad_()
+        optimizer = torch.optim.LBFGS([token], max_iter=self.iterations, line_search_fn="strong_wolfe")
+
+        def loss() -> Float[Tensor, ""]:
+            optimizer.zero_grad()
+            total = token.new_zeros(())
+            for images, masks in in_batches(self.images, all_masks):
+                filled = torch.where(masks.hidden, token, images).flatten(1)
+                lost = 1 - (embed(filled) * embed_originals(images)).sum(1) ** 2
+                part = lost.sum() / len(self.images)
+                part.backward()
+                total += part.detach()
+            return total
+
+        optimizer.step(loss)  # pyright: ignore[reportArgumentType] it returns a tensor, as torch documents
+        return token.detach()
+
+
+class Ridge(Baseline):
+    """Fill the hole by ridge regression from the visible pixels, whatever the mask.
+
+    With mean m and covariance C of the training images, the hidden pixels h of an image with visible pixels v are
+    m_h + C_hv (C_vv + penalty)^-1 (v - m_v): ridge regression with a free intercept, and the conditional mean of a
+    normal distribution. So one covariance serves all masks. (Hoerl and Kennard 1970.)
+
+    Args:
+        images: the training images.
+        penalty: added to the variance of every visible pixel, in units of squared pixel values: the weight of
+            scikit-learn's `Ridge` over the number of images.
+
+    Raises:
+        InputError: there are no images, they are no pixels, or the penalty is not positive or too small to help.
+    """
+
+    name = "ridge"
+
+    def __init__(self, images: Float[Tensor, "images size size"], penalty: float = 1e-4) -> None:
+        if not isinstance(penalty, Real) or isinstance(penalty, bool) or not 0 < penalty <= sys.float_info.max:
+            raise InputError(f"a penalty of {shown(penalty)} leaves the regression undetermined: choose a positive one")
+        images = training_images(images)
+        self.size, pixels = images.shape[-1], images.flatten(1)
+        self.mean = pixels.mean(0, dtype=torch.double)
+        self.covariance = torch.zeros(len(self.mean), len(self.mean), dtype=torch.double)
+        for part in pixels.split(max(1, AT_ONCE // len(self.mean))):
+            centred = part.double() - self.mean
+            self.covariance.addmm_(centred.T, centred, alpha=1 / len(pixels))
+        self.penalty = penalty
+        self.parameter_count = len(self.mean) * (len(self.mean) + 3) // 2
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its penalty."""
+        return {"penalty": self.penalty}
+
+    def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        """Solve once for every mask that occurs."""
+        visible = self.visible(visible, masks)
+        pixels, hidden = visible.flatten(1).cpu(), masks.hidden.flatten(1).cpu()
+        filled = pixels.clone()
+        kinds, kind = hidden.unique(dim=0, return_inverse=True)
+        for index, hole in enumerate(kinds):
+            rows = (kind == index).nonzero()[:, 0]
+            known = pixels[rows][:, ~hole].double() - self.mean[~hole]
+            weights = self._weights(hole)
+            filled[rows[:, None], hole.nonzero()[:, 0]] = (self.mean[hole] + known @ weights).to(pixels)
+        return filled.view_as(visible).to(visible)
+
+    def _weights(self, hole: Bool[Tensor, " pixels"]) -> Float[Tensor, "visible hidden"]:
+        of_visible = self.covariance[~hole][:, ~hole]
+        of_visible.diagonal().add_(self.penalty)
+        try:
+            return torch.cholesky_solve(self.covariance[~hole][:, hole], torch.linalg.cholesky(of_visible))
+        except torch.linalg.LinAlgError as error:  # pyright: ignore[reportPrivateImportUsage]
+            raise InputError(
+                f"a penalty of {self.penalty} leaves the regression undetermined: choose a larger one"
+            ) from error
+
+
+class NearestNeighbours(Baseline):
+    """Fill the hole with the mean of the training images that are closest in the visible pixels.
+
+    Args:
+        images: the training images.
+        neighbours: how many; all images, where there are fewer.
+
+    Raises:
+        InputError: there are no images, they are no pixels, or less than one neighbour is asked for.
+    """
+
+    name = "knn"
+
+    def __init__(self, images: Float[Tensor, "images size size"], neighbours: int = 5) -> None:
+        neighbours = whole(neighbours, "number of neighbours", 1)
+        images = training_images(images)
+        self.images, self.neighbours = images.flatten(1), min(neighbours, len(images))
+        self.size, self.parameter_count = images.shape[-1], images.numel()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How many neighbours."""
+        return {"neighbours": self.neighbours}
+
+    def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        """Look at every training image, through the same hole."""
+        visible = self.visible(visible, masks)
+        candidates = max(1, AT_ONCE // self.images.shape[1])
+        rows = max(1, AT_ONCE // max(min(candidates, len(self.images)), self.neighbours))
+        parts = (part.flatten(1).split(rows) for part in (visible, masks.hidden))
+        filled = []
+        for pixels, hidden in zip(*parts, strict=True):
+            nearest = self._nearest(pixels, ~hidden, candidates).to(self.images.device)
+            means = embedding_bag(nearest, self.images, mode="mean")
+            filled.append(torch.where(hidden, means.to(pixels), pixels))
+        return torch.cat(filled).view_as(visible)
+
+    @without_autocast()
+    def _nearest(
+        self, pixels: Float[Tensor, "batch pixels"], seen: Bool[Tensor, "batch pixels"], at_once: int
+    ) -> Int[Tensor, "batch neighbours"]:
+        """Which training images are closest: the best of so many at once, and of these the best."""
+        distances, indices = pixels.new_empty(len(pixels), 0), seen.new_empty(len(pixels), 0, dtype=torch.long)
+        first = 0
+        for part in self.images.split(at_once):
+            images = part.to(pixels)
+            # The visible pixels' own norm is the same for all candidates.
+            distance = torch.addmm(seen.to(pixels) @ images.T**2, pixels, images.T, alpha=-2)
+            closest = distance.topk(min(self.neighbours, len(part)), dim=1, largest=False)
+            distances = torch.cat([distances, closest.values], 1)
+            indices = torch.cat([indices, closest.indices + first], 1)
+            distances, order = distances.topk(min(self.neighbours, distances.shape[1]), dim=1, largest=False)
+            indices = indices.gather(1, order)
+            first += len(part)
+        return indices
+
+
+def training_images(images: Float[Tensor, "images size size"]) -> Float[Tensor, "images size size"]:
+    """Images that a baseline can be made of, without their graph of gradients.
+
+    Raises:
+        InputError: there are none, they are not square of a size that masks have, or no pixels or far too dark.
+    """
+    check_tensor(images, what="training images")
+    height, width = images.shape[1:]
+    if height != width:
+        raise InputError(f"training images have {height} x {width} pixels: give square ones")
+    check_size(width)
+    images = images.detach() if images.dtype in PRECISIONS else images.detach().float()
+    check_pixels(images, at_least=brightest_of(width), what="training images")
+    return images

@@ -1,0 +1,51 @@
+"""Choices of which models are made; imports no torch, so that help is quick."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+MaskToken = Literal["none", "shared", "per_position"]
+"""`none` leaves the hole black (QAE); `shared` puts one learnable patch into it, wherever it is (QMAE); `per_position`
+has a patch for every place of the grid."""
+
+
+Bottleneck = Literal["none", "reset", "herald"]
+"""What becomes of the trash. `none`: there is none, nothing is compressed. `reset`: thrown away and replaced by |0>
+(paper). `herald`: measured, and only shots that give |0> are kept."""
+
+
+Decoder = Literal["adjoint", "free", "none"]
+"""`adjoint`: the encoder backwards (paper). `free`: a circuit with angles of its own. `none`: what leaves the
+bottleneck is the output."""
+
+
+Conditioning = Literal["none", "separate", "offsets"]
+"""How the angles depend on where the mask is, which is known. `none`: not at all (paper). `separate`: a set for every
+place. `offsets`: a common set, and one that is added for every hidden patch."""
+
+
+InitialAngles = Literal["zero", "identity"]
+"""Around which angles the initial ones are drawn: 0, where the paper's block is a SWAP, or those of the identity."""
+
+
+Network = Literal["autoencoder", "mae-small", "mae", "unet"]
+"""A linear autoencoder, a masked autoencoder after He et al. in two sizes, a U-Net."""
+
+
+Design = Literal["tied", "tied-tokens", "free", "channel", "unitary-per-position", "heralded", "heralded-per-position"]
+"""How encoder, bottleneck and decoder of a model with free matrices are tied."""
+
+
+Preset = Literal[
+    "qmae",
+    "qae",
+    "qmae-small",
+    "qmae-plus",
+    "qmae-heralded",
+    "qmae-compressed",
+    "autoencoder",
+    "mae-small",
+    "mae",
+    "unet",
+]
+"""What `qmae train` trains: the paper's two models, four beyond it, or a classical network."""

@@ -1,0 +1,234 @@
+"""What a design reaches if its gates are no limit: the same model with free matrices, found by optimization.
+
+It is the best that the search found for free matrices, no proof that there is nothing better, and no bound on what the
+circuit reaches: its gates may not be able to make these matrices. It says how much is lost to the ansatz and how much
+to the idea.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import register_parametrization
+
+from qmae._values import MAX_PARAMETERS, check_keys, choice, settle, shown, whole
+from qmae.data.batches import check_batch, check_visible, hide
+from qmae.data.checks import has_values
+from qmae.data.masks import Masks, PatchMask
+from qmae.errors import InputError
+from qmae.models.autoencoder import embed_originals
+from qmae.models.base import Model
+from qmae.models.choices import Design
+from qmae.simulation import embed
+from qmae.simulation.precision import as_precise_as, check_parameters, exact, normal
+
+
+@dataclass(frozen=True)
+class FreeConfig:
+    """A design, its matrices free.
+
+    Attributes:
+        patch: the masks it is made for, one patch on a grid.
+        design: how encoder, bottleneck and decoder are tied; `DESIGNS` says what each means.
+        kraus: Kraus operators of the design `channel`.
+
+    Raises:
+        InputError: a setting of a wrong type, an unknown design, masks that it is not for, or more than
+            `MAX_PARAMETERS` parameters.
+    """
+
+    patch: PatchMask = field(default_factory=PatchMask)
+    design: Design = "tied"
+    kraus: int = 2
+
+    def __post_init__(self) -> None:
+        choice(self.design, "design", Design)
+        if not isinstance(self.patch, PatchMask):
+            raise InputError(f"patch {shown(self.patch)} is no PatchMask: give one")
+        if self.patch.patches > 1 or self.patch.placement != "grid":
+            raise InputError("a free matrix needs one patch on a grid, where its positions are few")
+        settle(self, kraus=whole(self.kraus, "number of Kraus operators", 1, self.patch.image_size**4))
+        count = sum(map(math.prod, self.parameter_shapes.values()))
+        if count > MAX_PARAMETERS:
+            raise InputError(f"{count} parameters are more than {MAX_PARAMETERS}, 1 GiB: take smaller images")
+
+    @property
+    def heralded(self) -> bool:
+        """Whether shots are discarded."""
+        return "heralded" in self.design
+
+    @property
+    def matrix_shape(self) -> tuple[int, int, int]:
+        """Shape of the free matrices."""
+        dim, positions = self.patch.image_size**2, self.patch.positions
+        count = {"free": 2, "unitary-per-position": positions, "heralded-per-position": positions}.get(self.design, 1)
+        side = self.kraus * dim if self.design == "channel" else dim
+        return count, side, side
+
+    @property
+    def token_shape(self) -> tuple[int, int, int]:
+        """Shape of the tokens: one, or one for every position."""
+        return 1 if self.design == "tied" else self.patch.positions, *self.patch.shape
+
+    @property
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every parameter by its name, as it stands in a file of weights; computed without making any."""
+        matrices = "matrices" if self.heralded else "parametrizations.matrices.original"
+        return {"tokens": self.token_shape, matrices: self.matrix_shape}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> FreeConfig:
+        """Rebuild a config from `dataclasses.asdict`, as it stands in `config.json`.
+
+        Raises:
+            InputError: a setting is missing, unknown, of a wrong type or out of bounds.
+        """
+        values = check_keys(values, cls, "the design's config")
+        return cls(**{**values, "patch": PatchMask.from_dict(values["patch"])})
+
+
+DESIGNS: dict[str, str] = {
+    "tied": "V orthogonal, trash reset, decoder V^T, one token: the paper's design",
+    "tied-tokens": "the same with a token for every position",
+    "free": "decoder another orthogonal matrix, a token for every position",
+    "channel": "any channel with so many Kraus operators, the same for all positions; a token for every position",
+    "unitary-per-position": "one orthogonal matrix for every position, nothing discarded",
+    "heralded": "any linear map, the same for all positions, renormalized: shots are discarded",
+    "heralded-per-position": "one linear map for every position, renormalized: shots are discarded",
+}
+"""The designs, from the paper's to the freest."""
+
+
+class Cayley(nn.Module):
+    """Orthogonal matrices (I - A) (I + A)^-1 = 2 (I + A)^-1 - I with A antisymmetric.
+
+    They reach almost every rotation, as the matrix exponential does, and cost a seventh of it. (Cayley 1846.)
+    """
+
+    def forward(self, free: Float[Tensor, "matrices dim dim"]) -> Float[Tensor, "matrices dim dim"]:
+        """Make free matrices orthogonal, those near zero near the identity."""
+        lower = exact(free).tril(-1)
+        eye = torch.eye(free.shape[-1], dtype=lower.dtype, device=free.device)
+        return (2 * torch.linalg.inv(eye + (lower - lower.mT) / 2) - eye).to(free)
+
+
+class FreeModel(Model, nn.Module):
+    """Kraus operators K on whole images: F = sum_k (ref . K_k x)^2, for a heralded map divided by its squared norm.
+
+    All matrices are real, as the images are.
+
+    Args:
+        config: the design.
+        generator: draws what the matrices start with, near the identity.
+    """
+
+    def __init__(self, config: FreeConfig, *, generator: torch.Generator) -> None:
+        super().__init__()
+        if not isinstance(config, FreeConfig):
+            raise InputError(f"config {shown(config)} is no FreeConfig: give one")
+        self.config = config
+        self.tokens = nn.Parameter(torch.zeros(config.token_shape))
+        noise = 0.01 * normal(*config.matrix_shape, generator=generator)
+        if self.heralded:
+            self.matrices = nn.Parameter(torch.eye(noise.shape[-1]) + noise)
+        else:
+            self.matrices = nn.Parameter(noise)
+            register_parametrization(self, "matrices", Cayley())
+
+    @property
+    def name(self) -> str:
+        """The design."""
+        return self.config.design
+
+    @property
+    def heralded(self) -> bool:
+        """Whether shots are discarded."""
+        return self.config.heralded
+
+    def maps(self) -> Float[Tensor, "maps kraus dim dim"]:
+        """The Kraus operators, for all positions at once or for each."""
+        check_parameters(self)
+        dim, matrices = self.config.patch.image_size**2, exact(self.matrices)
+        match self.config.design:
+            case "tied" | "tied-tokens":
+                kept, lost = matrices[0].chunk(2)
+                return torch.stack([kept.T @ kept, kept.T @ lost])[None]
+            case "free":
+                encoder, decoder = matrices
+                kept, lost = encoder.chunk(2)
+                return torch.stack([decoder[:, : dim // 2] @ kept, decoder[:, : dim // 2] @ lost])[None]
+            case _:
+                return matrices[:, :, :dim].unflatten(1, (-1, dim))
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of trainable numbers, those that orthogonality ties included."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def fitted(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        """The images in the precision of the matrices; see `Model.fitted`."""
+        images = check_batch(images, masks, size=self.config.patch.image_size, like=self.tokens)
+        if masks.patch != self.config.patch:
+            raise InputError("tokens and matrices belong to the positions of one patch: measure it under its own masks")
+        return images
+
+    def usable(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Bool[Tensor, " batch"]:
+        """Which images leave something to embed."""
+        images = self.fitted(images, masks)
+        check_visible(images, masks)
+        return self._filled(images, masks).flatten(1).any(1)
+
+    def forward(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
+        """The loss of every image, 1 - F."""
+        return 1 - self.fidelity(images, masks)
+
+    def _fidelity(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
+        outputs, references = self._kept(images, masks), embed_originals(self.fitted(images, masks))
+        overlaps = torch.linalg.vecdot(outputs, references.to(outputs)[:, None])
+        return as_precise_as(overlaps.square().sum(1), self.tokens)
+
+    def _probabilities(
+        self, images: Float[Tensor, "batch size size"], masks: Masks
+    ) -> Float[Tensor, "batch size size"]:
+        outputs = self._kept(images, masks)
+        return as_precise_as(outputs.square().sum(1), self.tokens).view_as(images)
+
+    def _success_probability(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
+        """The squared norm of the output, the maps scaled to contractions."""
+        if not self.heralded:
+            return self.tokens.new_ones(len(images))
+        largest = torch.linalg.matrix_norm(self.maps()[:, 0], ord=2)
+        scales = largest[masks.position] if len(largest) > 1 else largest
+        outputs = self._outputs(images, masks) / scales[:, None, None]
+        return as_precise_as(outputs.square().sum((1, 2)), self.tokens)
+
+    def _outputs(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch kraus dim"]:
+        """K_k x for every Kraus operator k."""
+        maps = self.maps()
+        states = embed(self._filled(images, masks).flatten(1).to(maps.dtype))
+        if len(maps) == 1:
+            return torch.einsum("koi,bi->bko", maps[0], states)
+        if not has_values(masks.position):  # mapped by `torch.func.vmap`, so that nothing can be sorted
+            return torch.einsum("bkoi,bi->bko", maps[masks.position], states)
+        order = masks.position.argsort()
+        sorted_states = states[order].split(masks.position.bincount(minlength=len(maps)).tolist())
+        pairs = zip(maps, sorted_states, strict=True)
+        outputs = torch.cat([torch.einsum("koi,bi->bko", kraus, part) for kraus, part in pairs])
+        return outputs[order.argsort()]
+
+    def _kept(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch kraus dim"]:
+        """K_k x, given that the shot is kept: a heralded output has unit norm, however seldom it is kept."""
+        outputs = self._outputs(images, masks)
+        return embed(outputs.flatten(1)).view_as(outputs) if self.heralded else outputs
+
+    def _filled(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        images = self.fitted(images, masks)
+        index = masks.patch.token_index(masks.patch.shape)[0].to(self.tokens.device)
+        tiles = self.tokens.flatten(1)[:, index]
+        chosen = tiles[masks.position] if len(tiles) > 1 else tiles
+        return torch.where(masks.hidden, chosen, hide(images, masks))

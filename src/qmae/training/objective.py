@@ -1,0 +1,71 @@
+"""What a training step minimizes, and what may not happen to it: numbers that are no longer finite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from jaxtyping import Float
+from torch import Tensor
+
+from qmae.data.masks import Masks
+from qmae.errors import DivergenceError
+from qmae.models.autoencoder import MaskedAutoencoder
+from qmae.models.free import FreeModel
+from qmae.models.networks import ClassicalModel
+
+Trainable = MaskedAutoencoder | ClassicalModel | FreeModel
+"""What can be trained: a quantum model, a classical network, or a design with free matrices."""
+
+
+def objective(
+    model: Trainable, images: Float[Tensor, "batch size size"], masks: Masks, success_weight: float
+) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
+    """The losses 1 - F of a batch, and what is minimized, 1 - F + L (1 - p), image by image.
+
+    Args:
+        model: what is trained.
+        images: the originals.
+        masks: one per image.
+        success_weight: L, what a discarded shot costs.
+    """
+    # The data set was checked as a whole: a single batch of it may well be dark.
+    losses = 1 - model._fidelity(images, masks)
+    if not success_weight:
+        return losses, losses
+    return losses, losses + success_weight * (1 - model._success_probability(images, masks))
+
+
+def heralded(model: Trainable) -> bool:
+    """Whether shots of a model are discarded, so that it has a success probability below 1."""
+    if isinstance(model, MaskedAutoencoder):
+        return model.config.bottleneck == "herald"
+    return isinstance(model, FreeModel) and model.heralded
+
+
+def check_finite(what: str, tensors: Iterable[Tensor]) -> None:
+    """Stop where a number is NaN or infinite, or so large that the norm of them all is.
+
+    Args:
+        what: they are, as in "... is not finite".
+        tensors: of any shapes.
+
+    Raises:
+        DivergenceError: one of them is not finite.
+    """
+    # Images are divided by norms, and Adam by squares: where these overflow nothing is left, which must not pass.
+    if not all(bool(tensor.detach().square().sum().isfinite()) for tensor in tensors):
+        raise DivergenceError(f"{what} is not finite")
+
+
+def diverged(what: str, step: int, why: str, learning_rate: float) -> DivergenceError:
+    """The error that ends a training.
+
+    Args:
+        what: was trained.
+        step: counted from 1.
+        why: of `check_finite`.
+        learning_rate: that was too high.
+    """
+    return DivergenceError(
+        f"training {what} diverged at step {step}: {why}; choose a lower learning rate than {learning_rate:g}"
+    )

@@ -1,0 +1,99 @@
+"""What a training step does: Adam on all parameters, or sweeps over the blocks of circuits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from qmae.data.masks import Masks
+from qmae.errors import InputError
+from qmae.models.autoencoder import MaskedAutoencoder
+from qmae.simulation.precision import without_autocast
+from qmae.training.config import TrainingConfig
+from qmae.training.objective import Trainable, check_finite, heralded, objective
+from qmae.training.sweeps import Sweeps
+
+
+class Adam:
+    """Adam on all parameters, with a one-cycle schedule of the learning rate (Algorithm 1).
+
+    Args:
+        model: trained in place.
+        config: learning rate, and what a discarded shot costs.
+        total_steps: of the whole training.
+    """
+
+    def __init__(self, model: Trainable, config: TrainingConfig, *, total_steps: int) -> None:
+        self.model, self.success_weight = model, config.success_weight
+        self.adam = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.adam, config.learning_rate, total_steps=total_steps, cycle_momentum=False
+        )
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the next step."""
+        return float(self.schedule.get_last_lr()[0])
+
+    @without_autocast()
+    def step(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
+        """One step.
+
+        Returns:
+            The losses 1 - F before it.
+
+        Raises:
+            DivergenceError: the loss or its gradient is not finite.
+        """
+        losses, minimized = objective(self.model, images, masks, self.success_weight)
+        check_finite("the loss", [minimized])
+        self.adam.zero_grad()
+        minimized.mean().backward()
+        check_finite("the gradient", [p.grad for p in self.model.parameters() if p.grad is not None])
+        self.adam.step()
+        return losses.detach()
+
+    def advance(self) -> None:
+        """Go on in the schedule, which counts batches with nothing to train on, too."""
+        self.schedule.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resumed training needs."""
+        return {"adam": self.adam.state_dict(), "schedule": self.schedule.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.adam.load_state_dict(state["adam"])
+        self.schedule.load_state_dict(state["schedule"])
+
+
+def check_method(model: Trainable, config: TrainingConfig) -> None:
+    """Refuse a training that a model is not made for.
+
+    Raises:
+        InputError: sweeps for a model that has no blocks for them, a success weight for a model that discards no shot,
+            or parameters of which none, or not the angles that sweeps set, are trainable.
+    """
+    if config.success_weight and not heralded(model):
+        raise InputError(f"a success weight is for heralded models, and {model.name} discards no shot: leave it out")
+    if config.method == "sweeps":
+        if not isinstance(model, MaskedAutoencoder):
+            raise InputError(f"{model.name} has no circuit: train it by adam")
+        Sweeps.check(model)
+    elif not any(parameter.requires_grad for parameter in model.parameters()):
+        raise InputError("all parameters are frozen, so nothing can be trained: call model.requires_grad_(True)")
+
+
+def build_optimizer(model: Trainable, config: TrainingConfig, *, total_steps: int) -> Adam | Sweeps:
+    """Build what the config asks for.
+
+    Raises:
+        InputError: as `check_method`.
+    """
+    check_method(model, config)
+    if isinstance(model, MaskedAutoencoder) and config.method == "sweeps":
+        return Sweeps(model, learning_rate=config.learning_rate, success_weight=config.success_weight)
+    return Adam(model, config, total_steps=total_steps)

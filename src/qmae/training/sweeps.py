@@ -1,0 +1,240 @@
+"""Sweeps in the place of Adam: circuits of real blocks are trained without a step size (`simulation.sweeps`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from qmae.data.masks import Masks
+from qmae.errors import InputError
+from qmae.models.autoencoder import MaskedAutoencoder, embed_originals
+from qmae.simulation import Autoencoder, DenseEncoder, block_unitaries, embed
+from qmae.simulation.blocks import collect
+from qmae.simulation.encoders import split_trash
+from qmae.simulation.environments import angles_of, matrices, polar, sweep
+from qmae.simulation.precision import without_autocast
+from qmae.training.objective import check_finite, objective
+
+MOMENTUM, LATER_MOMENTUM, RAMP = 0.8, 0.88, 20
+"""Share of a block's last change that is made again before sweep k: 1 - `RAMP` / k, which grows as Nesterov's does, but
+at least the first and at most the second. docs/findings.md says what others gave."""
+
+LEAST_SUCCESS = 1e-6
+"""Of images that keep a smaller share of shots, what is left is rounding error: their fidelity steers no block."""
+
+
+def momentum(sweep: int) -> float:
+    """Share of the last change that is made again before a sweep, counted from 1."""
+    return max(MOMENTUM, min(LATER_MOMENTUM, 1 - RAMP / sweep))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a sweep is given.
+
+    Attributes:
+        states: the masked images, the token in their holes, amplitude-embedded.
+        references: the originals, amplitude-embedded.
+        circuits: those that have images in the batch, the others are left alone.
+        rows: the images of each of them.
+    """
+
+    states: Float[Tensor, "batch data"]
+    references: Float[Tensor, "batch data"]
+    circuits: Int[Tensor, " circuits"]
+    rows: list[Int[Tensor, " _"]]
+
+
+class Sweeps:
+    """Improves a model's circuits sweep by sweep, and its token by Adam.
+
+    With the encoder or the decoder held fixed the fidelity is a convex function of the other's matrix, so that every
+    sweep over a batch, as long as nothing is moved on before it, raises its mean fidelity on this batch. With a
+    heralded bottleneck, F = (ref . y)^2 / |y|^2, it is made convex by adding |V x|^2 F / |y|^2, the first factor of
+    which is 1 whatever V.
+
+    Before each sweep every block is moved on by a part of its last change (Polyak's heavy ball, on rotations): blocks
+    that are set one at a time creep where many must turn together.
+
+    Args:
+        model: trained in place: real blocks, a decoder that is not the encoder, no offsets.
+        learning_rate: of the token, in units of pixel values.
+        success_weight: what a discarded shot costs.
+
+    Raises:
+        InputError: as `check`.
+    """
+
+    @without_autocast()
+    def __init__(self, model: MaskedAutoencoder, *, learning_rate: float, success_weight: float = 0.0) -> None:
+        self.check(model)
+        config = model.config
+        self.model, self.learning_rate, self.success_weight = model, learning_rate, success_weight
+        self.token = model.token if model.token is not None and model.token.requires_grad else None
+        self.tokens = None if self.token is None else torch.optim.Adam([self.token], learning_rate, fused=True)
+        # Not as angles: those of a block near the identity jump, and so would the blocks that share them.
+        every = model.blocks_of(model.angles.detach().view(-1, model.angles.shape[-1]))
+        self.blocks = block_unitaries(every.flatten(0, 1), config.ansatz.block).view(*every.shape[:2], 4, 4)
+        self.last = self.blocks.clone()
+        self.sweeps = 0
+
+    @staticmethod
+    def check(model: MaskedAutoencoder) -> None:
+        """Refuse a model that sweeps cannot train.
+
+        Raises:
+            InputError: it has no free real blocks, or its angles are frozen.
+        """
+        config = model.config
+        if config.block != "so4" or config.decoder == "adjoint" or config.conditioning == "offsets":
+            raise InputError("sweeps need blocks so4, a decoder that is free or none, and no offsets: train by adam")
+        if not model.angles.requires_grad:
+            raise InputError("sweeps set the angles, which are frozen: call model.angles.requires_grad_(True)")
+
+    @without_autocast()
+    def step(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
+        """One sweep over every circuit that has images in the batch, and one step of the token.
+
+        Returns:
+            The losses 1 - F before the step.
+
+        Raises:
+            DivergenceError: the loss or its gradient is not finite.
+        """
+        losses = self._prepare_token(images, masks)
+        batch = self._batch(images, masks)
+        for part in range(len(self.model.config.parts)):
+            self._improve(part, batch)
+        if self.tokens is not None:
+            self.tokens.step()
+        self.sweeps += 1
+        return losses
+
+    def advance(self) -> None:
+        """Nothing follows a schedule."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resumed training needs."""
+        tokens = None if self.tokens is None else self.tokens.state_dict()
+        return {"blocks": self.blocks, "last": self.last, "sweeps": self.sweeps, "tokens": tokens}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.blocks, self.last = (state[name].to(self.blocks) for name in ("blocks", "last"))
+        self.sweeps = state["sweeps"]
+        if self.tokens is not None:
+            self.tokens.load_state_dict(state["tokens"])
+
+    def _prepare_token(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
+        """Give the token its gradient; returns the losses."""
+        with torch.set_grad_enabled(self.token is not None):
+            losses, minimized = objective(self.model, images, masks, self.success_weight)
+        check_finite("the loss", [minimized])
+        if self.token is not None:
+            (gradient,) = torch.autograd.grad(minimized.sum(), self.token)
+            check_finite("the gradient", [gradient])
+            self.token.grad = gradient
+        return losses.detach()
+
+    @torch.no_grad()
+    def _batch(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Batch:
+        separate = self.model.config.conditioning == "separate"
+        position = masks.position if separate else masks.position.new_zeros(len(masks))
+        circuits, kind = position.unique(return_inverse=True)
+        rows = [(kind == index).nonzero()[:, 0] for index in range(len(circuits))]
+        return Batch(embed(self.model.fill(images, masks).flatten(1)), embed_originals(images), circuits, rows)
+
+    def _own(self, part: int) -> slice:
+        """Where the blocks of the encoder, part 0, or of a free decoder lie."""
+        pairs = [len(ansatz.pairs) for ansatz in self.model.config.parts]
+        return slice(sum(pairs[:part]), sum(pairs[: part + 1]))
+
+    def _improve(self, part: int, batch: Batch) -> None:
+        """Sweep over the encoders, part 0, or over the free decoders."""
+        parts, own = self.model.config.parts, self._own(part)
+        every = [self._blocks(index, batch.circuits) for index in range(len(parts))]
+        every[part] = self._extrapolated(every[part], self._blocks(part, batch.circuits, self.last))
+        unitaries = [matrices(blocks, ansatz) for blocks, ansatz in zip(every, parts, strict=True)]
+        gradient = self._gradient(part, unitaries, batch)
+        check_finite("the gradient", [gradient])
+        improved = sweep(every[part], parts[part], gradient).flatten(1, 2)
+        # Nothing is known of circuits without a gradient: they stay as they are, and do not even move on.
+        steered = gradient.flatten(1).any(1)
+        circuits = batch.circuits[steered]
+        self.last[circuits, own] = self.blocks[circuits, own]
+        self.blocks[circuits, own] = improved[steered]
+        self._write_angles(part, circuits)
+
+    def _gradient(
+        self, part: int, unitaries: list[Float[Tensor, "circuits _ _"]], batch: Batch
+    ) -> Float[Tensor, "circuits dim dim"]:
+        """Half the gradient of what a part's unitaries are to raise."""
+        heralded = self.model.config.bottleneck == "herald"
+        own = unitaries[part].requires_grad_()
+        damping, value = torch.zeros_like(own), own.new_zeros(())
+        for circuit, rows in enumerate(batch.rows):
+            states, references = batch.states[rows], batch.references[rows]
+            autoencoder = self._autoencoder(*(unitary[circuit] for unitary in unitaries))
+            fidelity = autoencoder.fidelity(states, references)
+            if heralded:
+                success = autoencoder.success_probability(states)
+                fidelity = torch.where(success > LEAST_SUCCESS, fidelity, 0)
+                value = value + self.success_weight * success.sum()
+                if part == 0:
+                    weights = (fidelity / success.clamp_min(LEAST_SUCCESS)).detach()
+                    damping[circuit] = self._damping(own[circuit], states, weights)
+            value = value + fidelity.sum()
+        (gradient,) = torch.autograd.grad(value, own)
+        return damping + gradient / 2
+
+    @torch.no_grad()
+    def _write_angles(self, part: int, circuits: Int[Tensor, " circuits"]) -> None:
+        """Give the model the angles of the blocks of one part of some circuits."""
+        ansatz, blocks = self.model.config.parts[part], self.blocks[circuits, self._own(part)]
+        new = collect(angles_of(blocks.flatten(0, 1)).view(len(blocks), *ansatz.block_shape), ansatz)
+        # The encoder's angles come first, a free decoder's last.
+        own = slice(-ansatz.angles, None) if part else slice(ansatz.angles)
+        angles = self.model.angles
+        angles.view(-1, angles.shape[-1])[circuits, own] = new
+
+    def _blocks(
+        self, part: int, circuits: Int[Tensor, " circuits"], source: Tensor | None = None
+    ) -> Float[Tensor, "circuits layers pairs 4 4"]:
+        """The blocks of one part of some circuits, now or before their last change."""
+        blocks = self.blocks if source is None else source
+        return blocks[circuits, self._own(part)].unflatten(1, (self.model.config.parts[part].layers, -1))
+
+    def _extrapolated(
+        self, now: Float[Tensor, "circuits layers pairs 4 4"], last: Float[Tensor, "circuits layers pairs 4 4"]
+    ) -> Float[Tensor, "circuits layers pairs 4 4"]:
+        """Blocks moved on in the direction of their last change."""
+        return polar((now + momentum(self.sweeps + 1) * (now - last)).mT)
+
+    def _autoencoder(
+        self, encoder: Float[Tensor, "dim dim"], decoder: Float[Tensor, "decoded decoded"] | None = None
+    ) -> Autoencoder:
+        """One of the model's circuits, by its unitaries."""
+        config = self.model.config
+        parts = [DenseEncoder(split_trash(encoder.T[:: 2**config.ancillas], config.trash_wires))]
+        if decoder is not None:
+            parts.append(DenseEncoder(split_trash(decoder.T, config.reset_wires)))
+        return Autoencoder(parts[0], parts[1] if decoder is not None else None, heralded=config.bottleneck == "herald")
+
+    @torch.no_grad()
+    def _damping(
+        self, matrix: Float[Tensor, "dim dim"], states: Float[Tensor, "batch data"], weights: Float[Tensor, " batch"]
+    ) -> Float[Tensor, "dim dim"]:
+        """Half the gradient of what is added to the fidelity of an encoder, sum over images of F |V x|^2 / |y|^2.
+
+        Args:
+            matrix: V.
+            states: x.
+            weights: F / |y|^2.
+        """
+        damping, every = torch.zeros_like(matrix), 2**self.model.config.ancillas
+        damping[:, ::every] = matrix[:, ::every] @ (states.T @ (weights[:, None] * states))
+        return damping
