@@ -6,6 +6,7 @@ from pathlib import Path
 import jaxtyping
 import numpy as np
 import pytest
+from jaxtyping import install_import_hook
 
 SOURCE = Path(__file__).parent.parent / "src" / "qmae"
 UNTYPED = (

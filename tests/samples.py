@@ -6,7 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from qmae.simulation import Autoencoder, embed
+from qmae.simulation.channel import Autoencoder
+from qmae.simulation.states import embed
 
 
 def random_angles(ansatz, seed=0):

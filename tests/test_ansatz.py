@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from qmae.ansatz.ansatz import Ansatz
 from qmae.ansatz.blocks import SU4_BLOCK
 from qmae.circuits.templates import AllPairsBlocks, TwoQubitBlock
-from qmae.simulation import block_unitaries, deal_out
-from qmae.simulation.blocks import collect
+from qmae.simulation.blocks import block_unitaries, collect, deal_out
 
 
 def test_block_has_15_rotations_and_3_cnots_in_the_papers_order():

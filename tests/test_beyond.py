@@ -9,11 +9,12 @@ from qmae.circuits.templates import AllPairsBlocks
 from qmae.data.images import load_images
 from qmae.data.masks import PatchMask
 from qmae.errors import InputError
-from qmae.models.autoencoder import SHIPPED, MaskedAutoencoder
+from qmae.models.autoencoder import MaskedAutoencoder
 from qmae.models.baselines import MeanPatch
 from qmae.models.config import ModelConfig
-from qmae.simulation import embed
-from qmae.training.runs import preset_config
+from qmae.models.pretrained import SHIPPED
+from qmae.models.registry import preset_config
+from qmae.simulation.states import embed
 
 
 @pytest.mark.parametrize(

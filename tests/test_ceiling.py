@@ -12,7 +12,7 @@ from qmae.experiments.ceiling import best_on_validation, searches
 from qmae.models.autoencoder import MaskedAutoencoder
 from qmae.models.choices import Design
 from qmae.models.free import DESIGNS, FreeConfig, FreeModel
-from qmae.simulation import embed
+from qmae.simulation.states import embed
 from qmae.training.parallel import train_all
 
 designs = pytest.mark.parametrize("design", get_args(Design))

@@ -18,9 +18,10 @@ from qmae.errors import InputError
 from qmae.models.choices import Design, Network
 from qmae.models.free import FreeConfig
 from qmae.models.networks import ClassicalConfig
+from qmae.models.registry import load_model
 from qmae.models.weights import load_tensors, save_tensors
 from qmae.training.checkpoints import checkpoint_bytes, load_checkpoint, sketch
-from qmae.training.runs import Run, load_model
+from qmae.training.runs import Run
 
 PATCH = PatchMask(8, 0.25)
 CONFIG = TrainingConfig(epochs=3, batch_size=60)
@@ -273,12 +274,12 @@ def test_huge_and_wrong_settings_are_refused_before_anything_is_built(tmp_path, 
 def test_the_shapes_of_settings_are_those_of_the_model(kind):
     from typing import get_args
 
-    from qmae.training.runs import _build
+    from qmae.models.registry import build_model
 
     patch = PatchMask(8, 0.25)
     config = ClassicalConfig(patch, kind) if kind in get_args(Network) else FreeConfig(patch, kind)
     assert kind in get_args(Network) + get_args(Design)
-    found = {name: tuple(value.shape) for name, value in _build(config, seed=0).state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in build_model(config, seed=0).state_dict().items()}
     assert config.parameter_shapes == found
 
 

@@ -11,7 +11,9 @@ from qmae import Ansatz
 from qmae.circuits.autoencoder import AutoencoderCircuit, RealAmplitudeEmbedding
 from qmae.circuits.templates import AllPairsBlocks, TwoQubitBlock
 from qmae.errors import InputError
-from qmae.simulation import DenseEncoder, build_encoder, embed
+from qmae.simulation.build import build_encoder
+from qmae.simulation.dense import DenseEncoder
+from qmae.simulation.states import embed
 from samples import random_angles, random_states, tied
 
 

@@ -10,7 +10,7 @@ import pytest
 from qmae import MaskedAutoencoder, ModelConfig, PatchMask, TrainingConfig
 from qmae._files import check_writable
 from qmae.errors import InputError
-from qmae.models.autoencoder import packaged
+from qmae.models.pretrained import packaged
 from qmae.training.runs import Run
 
 

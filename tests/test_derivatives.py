@@ -11,7 +11,10 @@ from qmae import MaskedAutoencoder, PatchMask
 from qmae.ansatz.ansatz import Ansatz
 from qmae.data.masks import Masks
 from qmae.models.free import FreeConfig, FreeModel
-from qmae.simulation import Autoencoder, DenseEncoder, StateVectorEncoder, embed
+from qmae.simulation.channel import Autoencoder
+from qmae.simulation.dense import DenseEncoder
+from qmae.simulation.states import embed
+from qmae.simulation.statevector import StateVectorEncoder
 from samples import random_angles, random_states
 
 # Forward derivatives make torch compile some of its own decompositions, by a function that it calls deprecated.

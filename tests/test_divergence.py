@@ -13,9 +13,10 @@ from qmae.models.baselines import TokenPatch
 from qmae.models.config import ModelConfig
 from qmae.models.free import FreeConfig
 from qmae.models.networks import ClassicalConfig, ClassicalModel
+from qmae.models.registry import build_model
 from qmae.training.objective import check_finite
 from qmae.training.parallel import train_all
-from qmae.training.runs import Run, _build
+from qmae.training.runs import Run
 from samples import interrupting
 
 PATCH = PatchMask(8, 0.25)
@@ -43,14 +44,14 @@ def values(model):
 @pytest.mark.parametrize("rate", [1e20, 1e39, 1e300])
 def test_a_training_stops_at_the_first_step_that_is_not_finite(data, kind, rate):
     config, method = KINDS[kind]
-    model = _build(config, seed=0)
+    model = build_model(config, seed=0)
     with pytest.raises(
         DivergenceError, match=r"diverged at step 1: .* not finite; choose a lower learning rate"
     ) as found:
         train(model, *data, TrainingConfig(epochs=2, batch_size=None, learning_rate=rate, method=method))
     assert "\n" not in str(found.value)
     if rate > 1e38:  # the step itself went wrong, and is undone
-        assert all(map(torch.equal, values(model), values(_build(config, seed=0))))
+        assert all(map(torch.equal, values(model), values(build_model(config, seed=0))))
     assert all(parameter.isfinite().all() for parameter in model.parameters())
 
 
@@ -111,14 +112,14 @@ def test_a_sweep_that_is_interrupted_is_undone(data):
     def interrupt(optimizer, args, kwargs):
         raise KeyboardInterrupt
 
-    model = _build(KINDS["qmae-compressed"][0], seed=0)
+    model = build_model(KINDS["qmae-compressed"][0], seed=0)
     handle = register_optimizer_step_pre_hook(interrupt)
     try:
         with pytest.raises(KeyboardInterrupt):
             train(model, *data, TrainingConfig(1, method="sweeps"))
     finally:
         handle.remove()
-    assert all(map(torch.equal, values(model), values(_build(KINDS["qmae-compressed"][0], seed=0))))
+    assert all(map(torch.equal, values(model), values(build_model(KINDS["qmae-compressed"][0], seed=0))))
 
 
 def test_a_matrix_that_cannot_be_inverted_is_no_traceback(data):
@@ -219,7 +220,7 @@ def test_a_success_weight_is_for_models_that_discard(data, tmp_path, small_data,
     config, method = KINDS[kind]
     training = TrainingConfig(1, method=method, success_weight=0.1)
     with pytest.raises(InputError, match="success weight"):
-        train(_build(config, seed=0), *data, training)
+        train(build_model(config, seed=0), *data, training)
     (tmp_path / "mine").mkdir()
     with pytest.raises(InputError, match="success weight"):
         Run(tmp_path / "mine", config, training, str(small_data)).train()

@@ -12,7 +12,7 @@ from qmae.data.images import load_images, resize
 from qmae.errors import InputError
 from qmae.evaluation import metrics
 from qmae.evaluation.evaluate import complete
-from qmae.models.autoencoder import embed_references
+from qmae.models.base import embed_references
 from qmae.models.baselines import MeanPatch, NearestNeighbours, Nothing, Original, Ridge, TokenPatch
 from qmae.models.free import FreeConfig, FreeModel
 from qmae.models.networks import ClassicalConfig, ClassicalModel

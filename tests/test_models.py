@@ -8,7 +8,7 @@ from qmae import MaskedAutoencoder, ModelConfig, PatchMask
 from qmae.data.batches import hide
 from qmae.data.images import load_images
 from qmae.errors import InputError
-from qmae.simulation import embed
+from qmae.simulation.states import embed
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from qmae.data.images import load_lit_files
 from qmae.errors import InputError
 from qmae.evaluation.classifier import load_classifier, predict, train_classifier
 from qmae.evaluation.evaluate import TestSet
-from qmae.models.autoencoder import WEIGHTS
 from qmae.models.baselines import Ridge
+from qmae.models.pretrained import WEIGHTS
 from qmae.training.config import TrainingConfig
 from qmae.training.runs import Run
 

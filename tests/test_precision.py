@@ -14,8 +14,10 @@ from qmae.errors import InputError
 from qmae.models.baselines import MeanPatch, NearestNeighbours, Nothing, Original, Ridge, TokenPatch
 from qmae.models.free import FreeConfig, FreeModel
 from qmae.models.networks import ClassicalConfig, ClassicalModel
-from qmae.simulation import DenseEncoder, StateVectorEncoder, block_unitaries
+from qmae.simulation.blocks import block_unitaries
+from qmae.simulation.dense import DenseEncoder
 from qmae.simulation.environments import angles_of, matrices, sweep
+from qmae.simulation.statevector import StateVectorEncoder
 from qmae.training.sweeps import Sweeps
 from samples import random_angles, random_states, tied
 

@@ -19,7 +19,7 @@ import torch
 from qmae import MaskedAutoencoder, ModelConfig, PatchMask, TrainingConfig
 from qmae.data.images import fingerprint, keys_of
 from qmae.errors import InputError
-from qmae.models.autoencoder import SHIPPED
+from qmae.models.pretrained import SHIPPED
 from qmae.training.locks import locked
 from qmae.training.parallel import train_all
 from qmae.training.runs import Run

@@ -15,7 +15,7 @@ from qmae.circuits.shots import (
     token_gradient,
     train_on_device,
 )
-from qmae.simulation import embed
+from qmae.simulation.states import embed
 
 
 @pytest.mark.parametrize("overlap", ["swap", "inverse"])

@@ -7,7 +7,8 @@ import torch
 
 from qmae.ansatz.ansatz import Ansatz
 from qmae.ansatz.blocks import SO4_BLOCK
-from qmae.simulation import DenseEncoder, block_unitaries
+from qmae.simulation.blocks import block_unitaries
+from qmae.simulation.dense import DenseEncoder
 from qmae.simulation.environments import angles_of, matrices, polar, sweep
 
 

@@ -10,7 +10,7 @@ from qmae.data.masks import PatchMask
 from qmae.errors import InputError
 from qmae.models.autoencoder import MaskedAutoencoder
 from qmae.models.config import ModelConfig
-from qmae.simulation import embed
+from qmae.simulation.states import embed
 
 ONE, SEVERAL = PatchMask(4, 0.25), PatchMask(4, 0.25, patches=4)
 VARIANTS = {

@@ -115,3 +115,11 @@ def check_keys(values: Any, kind: type, what: str) -> dict[str, Any]:
         wrong = " and ".join(f"{word} {', '.join(keys)}" for word, keys in found if keys)
         raise InputError(f"{what} {wrong}: read it by the version of qmae that wrote it")
     return dict(values)
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by names such as `patch.ratio`."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return found

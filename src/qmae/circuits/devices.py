@@ -21,8 +21,9 @@ from qmae.circuits.target import EXACT, Target
 from qmae.data.batches import check_batch
 from qmae.data.masks import Masks
 from qmae.errors import InputError
-from qmae.models.autoencoder import MaskedAutoencoder, embed_references
-from qmae.simulation import embed
+from qmae.models.autoencoder import MaskedAutoencoder
+from qmae.models.base import embed_references
+from qmae.simulation.states import embed
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,9 @@ from qmae.circuits.target import EXACT, Target
 from qmae.data.batches import check_batch
 from qmae.data.masks import Masks
 from qmae.errors import DivergenceError, InputError
-from qmae.models.autoencoder import MaskedAutoencoder, embed_references
-from qmae.simulation import embed
+from qmae.models.autoencoder import MaskedAutoencoder
+from qmae.models.base import embed_references
+from qmae.simulation.states import embed
 from qmae.training.objective import check_finite, diverged
 
 

@@ -151,9 +151,9 @@ def reconstruct(
     from qmae.data.images import load_lit_files
     from qmae.evaluation.metrics import scale_to_maximum
     from qmae.evaluation.pictures import pictures
+    from qmae.models.registry import load_model
     from qmae.reports.figures import reconstructions
     from qmae.reports.style import render
-    from qmae.training.runs import load_model
 
     model = load_model(run)
     patch = model.config.patch

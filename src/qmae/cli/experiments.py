@@ -62,8 +62,8 @@ def ceiling(
     from qmae.evaluation.evaluate import TestSet
     from qmae.evaluation.rows import merged, metrics_json, read_rows
     from qmae.experiments.ceiling import best_on_validation, searches
-    from qmae.models.autoencoder import CONFIG
     from qmae.models.free import FreeConfig
+    from qmae.models.pretrained import CONFIG
     from qmae.training.parallel import train_all
 
     data = data_source(data)

@@ -162,7 +162,8 @@ def train(
 
     from qmae._files import check_free
     from qmae.data.masks import PatchMask
-    from qmae.training.runs import Run, preset_config
+    from qmae.models.registry import preset_config
+    from qmae.training.runs import Run
 
     if resume:
         _refuse_beside_resume(context)

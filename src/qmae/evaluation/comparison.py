@@ -22,14 +22,14 @@ from qmae.data.choices import Readout
 from qmae.data.masks import PatchMask
 from qmae.errors import InputError
 from qmae.evaluation.bootstrap import bootstrap_interval
-from qmae.evaluation.evaluate import Subject, TestSet, complete
-from qmae.evaluation.grouping import check_distinct, settings_of, variants
+from qmae.evaluation.evaluate import TestSet, complete
+from qmae.evaluation.grouping import variants
 from qmae.evaluation.pictures import Pictures, first_of_each_class
 from qmae.evaluation.rows import FORMAT, Row, group_of
+from qmae.models.base import Model, TrainableModel
 from qmae.models.baselines import Yardstick
-from qmae.simulation import read_out
-from qmae.training.optimizers import Trainable
-from qmae.training.runs import Run
+from qmae.simulation.states import read_out
+from qmae.training.runs import Run, check_distinct, settings_of
 
 
 @dataclass
@@ -129,7 +129,7 @@ class Contender:
     """
 
     run: Run
-    model: Trainable
+    model: TrainableModel
     variant: str
 
 
@@ -174,7 +174,7 @@ def compare(
     masks, shown = test.masks(patch), first_of_each_class(test.labels)
     comparison = Comparison(Pictures(test.images[shown], masks[shown].hidden, {}, {}))
 
-    def measure(subject: Subject, variant: str, seed: int | None = None, train_seconds: float | None = None) -> None:
+    def measure(subject: Model, variant: str, seed: int | None = None, train_seconds: float | None = None) -> None:
         outputs = complete(subject, test.images, masks, device=test.device)
         row = test.row(subject, outputs, patch, readout, seed=seed, train_seconds=train_seconds, variant=variant)
         comparison.rows.append(row)

@@ -37,39 +37,16 @@ from qmae.evaluation.metrics import (
     without_rounding,
 )
 from qmae.evaluation.rows import Row
-from qmae.models.autoencoder import BATCH_PIXELS, MaskedAutoencoder, embed_references, in_batches
-from qmae.models.baselines import Yardstick
-from qmae.models.free import FreeModel
-from qmae.models.networks import ClassicalModel
-from qmae.simulation import read_out
+from qmae.models.base import BATCH_PIXELS, Model, Outputs, TrainableModel, in_batches
+from qmae.simulation.states import read_out
 
 EXACT_PSNR = 100.0
 """What lies above, in dB, is rounding: there is no error to measure."""
 
-Subject = MaskedAutoencoder | FreeModel | Yardstick
-"""What can be measured: a quantum model, a yardstick, or a design with free matrices."""
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """What a model or a baseline made of masked images.
-
-    Attributes:
-        fidelity: of every output with its original.
-        probabilities: of the basis states, in the shape of images.
-        success: share of the shots that are kept; 1 where none is discarded.
-        trash_population: P(|0>) of the trash qubits, for quantum models.
-    """
-
-    fidelity: Float[Tensor, " images"]
-    probabilities: Float[Tensor, "images size size"]
-    success: Float[Tensor, " images"]
-    trash_population: Float[Tensor, " images"] | None
-
 
 @torch.no_grad()
 def complete(
-    subject: Subject,
+    model: Model,
     images: Float[Tensor, "images size size"],
     masks: Masks,
     *,
@@ -82,26 +59,16 @@ def complete(
             index.
     """
     device = usable_device(device)
-    embed_references(subject.fitted(images, masks))
-    if isinstance(subject, nn.Module):
-        subject.to(device)
-    quantum = subject if isinstance(subject, MaskedAutoencoder) else None
-    fidelities, probabilities, successes, populations = [], [], [], []
-    for part, hidden in in_batches(images, masks):
-        batch = part.to(device), hidden.to(device)
-        fidelities.append(subject._fidelity(*batch))
-        probabilities.append(subject._probabilities(*batch))
-        successes.append(subject._success_probability(*batch))
-        if quantum:
-            populations.append(quantum._encode(*batch).trash_population)
-    fidelity, pixels = torch.cat(fidelities).cpu(), torch.cat(probabilities).cpu()
-    if not (good := fidelity.isfinite() & pixels.flatten(1).isfinite().all(1)).all():
+    if isinstance(model, TrainableModel):
+        model.to(device)
+    outputs = model.complete(images.to(device), masks.to(device)).to("cpu")
+    good = outputs.fidelity.isfinite() & outputs.probabilities.flatten(1).isfinite().all(1)
+    if not good.all():
         raise InputError(
-            f"what {subject.name} makes of image {int((~good).nonzero()[0])} is not finite: "
+            f"what {model.name} makes of image {int((~good).nonzero()[0])} is not finite: "
             "its parameters are damaged, or it was trained at too high a learning rate; train it anew"
         )
-    population = torch.cat(populations).cpu() if quantum else None
-    return Outputs(fidelity, pixels, torch.cat(successes).cpu(), population)
+    return outputs
 
 
 @dataclass(frozen=True)
@@ -217,7 +184,7 @@ class TestSet:
 
     def measure(
         self,
-        subject: Subject,
+        model: Model,
         patch: PatchMask,
         *,
         seed: int | None = None,
@@ -226,13 +193,13 @@ class TestSet:
         readouts: Sequence[Readout] = get_args(Readout),
     ) -> list[Row]:
         """Measure a model or a baseline under one kind of mask, one row per readout."""
-        outputs = complete(subject, self.images, self.masks(patch), device=self.device)
+        outputs = complete(model, self.images, self.masks(patch), device=self.device)
         facts = {"seed": seed, "train_seconds": train_seconds, "variant": variant}
-        return [self.row(subject, outputs, patch, readout, **facts) for readout in readouts]
+        return [self.row(model, outputs, patch, readout, **facts) for readout in readouts]
 
     def row(
         self,
-        subject: Subject,
+        model: Model,
         outputs: Outputs,
         patch: PatchMask,
         readout: Readout,
@@ -243,8 +210,6 @@ class TestSet:
     ) -> Row:
         """Judge outputs through one readout."""
         reconstructions, masks = read_out(without_rounding(outputs.probabilities), readout), self.masks(patch)
-        quantum = subject if isinstance(subject, MaskedAutoencoder) else None
-        trained = subject if isinstance(subject, MaskedAutoencoder | ClassicalModel | FreeModel) else None
         populations, right = outputs.trash_population, self.judge(reconstructions)
         accuracy = None if right is None else right.float().mean().item()
         values, kept = _values(reconstructions, self.images, masks)
@@ -253,18 +218,18 @@ class TestSet:
         # Squares of pixels are on another scale than the visible pixels: nothing to be put among them.
         amplitude = readout == "amplitude"
         return Row(
-            model=subject.name,
+            model=model.name,
             mask_ratio=patch.ratio,
-            trained_ratio=trained.config.patch.ratio if trained else None,
+            trained_ratio=model.made_for and model.made_for.ratio,
             placement=patch.placement,
             readout=readout,
             seed=seed,
             mask_seed=self.mask_seed,
-            parameters=subject.parameter_count,
-            angles=quantum.angle_count if quantum else 0,
-            token_parameters=subject.parameter_count - quantum.angle_count if quantum else 0,
-            success_probability=outputs.success.mean().item(),
-            least_success_probability=outputs.success.min().item(),
+            parameters=model.parameter_count,
+            angles=model.angle_count,
+            token_parameters=model.parameter_count - model.angle_count if model.kind == "quantum" else 0,
+            success_probability=outputs.success_probability.mean().item(),
+            least_success_probability=outputs.success_probability.min().item(),
             fidelity=outputs.fidelity.mean().item(),
             cosine_similarity=values["cosine_similarity"].mean().item(),
             ssim=values["ssim"].mean().item() if "ssim" in values else None,
@@ -319,7 +284,7 @@ def _alike(some: Float[Tensor, "images size size"], others: Float[Tensor, "image
 
 
 def save_reconstructions(
-    path: Path, subject: Subject, test: TestSet, patch: PatchMask, *, readout: Readout = "amplitude"
+    path: Path, model: Model, test: TestSet, patch: PatchMask, *, readout: Readout = "amplitude"
 ) -> None:
     """Write all reconstructions to an `.npz` file, for anyone who wants to score them with other tools.
 
@@ -330,7 +295,7 @@ def save_reconstructions(
         InputError: the file cannot be written.
     """
     masks = test.masks(patch)
-    outputs = complete(subject, test.images, masks, device=test.device)
+    outputs = complete(model, test.images, masks, device=test.device)
     content = io.BytesIO()
     np.savez_compressed(
         content,

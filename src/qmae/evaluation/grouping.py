@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from qmae.errors import InputError
-from qmae.evaluation.evaluate import Subject
+from qmae._values import flat
 from qmae.evaluation.rows import group_of
-from qmae.training.runs import Run
+from qmae.models.base import Model
 
 ALWAYS_SAID = "unfinished"
 """The setting that is said even if all models of the name have it."""
@@ -72,40 +71,10 @@ WORDS: dict[str, Callable[[Any], str]] = {
 }
 
 
-def settings_of(run: Run) -> dict[str, Any]:
-    """All that fixes what a run is but its seed: the model's config, the training, and how far it got.
-
-    Of a folder without a training it is not known: the folder stands for it.
-    """
-    settings = flat(asdict(run.model))
-    if run.training is None:
-        return {**settings, "folder": str(run.folder)}
-    training = {name: value for name, value in asdict(run.training).items() if name != "seed"}
-    done = run.epochs_done
-    if done is None and not run.is_packaged:
-        return {**settings, **training, ALWAYS_SAID: "epochs unknown"}
-    unfinished = {} if done in (None, run.training.epochs) else {ALWAYS_SAID: f"{done} of {run.training.epochs} epochs"}
-    return {**settings, **training, **unfinished}
-
-
-def settings_of_model(subject: Subject) -> dict[str, Any]:
+def settings_of_model(subject: Model) -> dict[str, Any]:
     """All that fixes what a model or a yardstick is but its parameters."""
     config = getattr(subject, "config", None)
-    return flat(asdict(config)) if config else dict(getattr(subject, "settings", {}))
-
-
-def check_distinct(runs: Sequence[Run]) -> None:
-    """Refuse a training that is given twice, which would count twice.
-
-    Raises:
-        InputError: two runs have the same settings and seed.
-    """
-    seen: dict[str, Run] = {}
-    for run in runs:
-        key = repr((run.training and run.training.seed, sorted(settings_of(run).items(), key=str)))
-        if key in seen:
-            raise InputError(f"{run.folder} is the same training as {seen[key].folder}, seed and all: give it once")
-        seen[key] = run
+    return flat(asdict(config)) if config else dict(subject.settings)
 
 
 def groups(named: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
@@ -117,11 +86,3 @@ def groups(named: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
         found[group] = found.get(group, 0) + 1
         names.append(group if found[group] == 1 else f"{group}, number {found[group]}")
     return names
-
-
-def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by names such as `patch.ratio`."""
-    found: dict[str, Any] = {}
-    for name, value in settings.items():
-        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return found

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from qmae.data.images import load_images
 from qmae.data.masks import PatchMask
 from qmae.evaluation.evaluate import TestSet
-from qmae.evaluation.grouping import settings_of, variants
+from qmae.evaluation.grouping import variants
 from qmae.evaluation.rows import Row
 from qmae.models.baselines import MeanPatch, NearestNeighbours, Nothing, Original, Ridge, TokenPatch, Yardstick
-from qmae.training.runs import Run
+from qmae.training.runs import Run, settings_of
 
 
 def yardsticks(data: str, size: int) -> list[Yardstick]:

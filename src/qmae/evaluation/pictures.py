@@ -11,9 +11,10 @@ from torch import Tensor
 
 from qmae.data.choices import Readout
 from qmae.data.masks import Masks
-from qmae.evaluation.evaluate import Subject, complete
+from qmae.evaluation.evaluate import complete
 from qmae.evaluation.grouping import groups, settings_of_model
-from qmae.simulation import read_out
+from qmae.models.base import Model
+from qmae.simulation.states import read_out
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Pictures:
 
 
 def pictures(
-    subjects: Iterable[Subject],
+    subjects: Iterable[Model],
     images: Float[Tensor, "images size size"],
     masks: Masks,
     *,

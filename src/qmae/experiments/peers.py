@@ -24,9 +24,12 @@ from torch import Tensor
 from qmae.ansatz.ansatz import Ansatz
 from qmae.data.masks import Masks
 from qmae.errors import InputError, install_hint
-from qmae.models.autoencoder import MaskedAutoencoder, embed_references
-from qmae.simulation import Autoencoder, DenseEncoder, embed
+from qmae.models.autoencoder import MaskedAutoencoder
+from qmae.models.base import embed_references
+from qmae.simulation.channel import Autoencoder
+from qmae.simulation.dense import DenseEncoder
 from qmae.simulation.encoders import split_trash
+from qmae.simulation.states import embed
 
 if TYPE_CHECKING:
     import jax

@@ -13,10 +13,11 @@ from torch import nn
 from qmae._progress import Progress, silent
 from qmae.data.choices import Placement
 from qmae.data.masks import PatchMask
-from qmae.evaluation.evaluate import Subject, TestSet
+from qmae.evaluation.evaluate import TestSet
 from qmae.evaluation.measuring import yardsticks
 from qmae.evaluation.pictures import Pictures, first_of_each_class, pictures
 from qmae.evaluation.rows import Row, metrics_json
+from qmae.models.base import Model
 from qmae.models.config import ModelConfig
 from qmae.training.config import TrainingConfig
 from qmae.training.loop import History
@@ -153,9 +154,9 @@ def reproduce(
     )
     known = yardsticks(protocol.data, protocol.size)
     results = Results(protocol, test.classifier_accuracy)
-    subjects: dict[float, list[Subject]] = {ratio: list(known) for ratio in RATIOS}
+    subjects: dict[float, list[Model]] = {ratio: list(known) for ratio in RATIOS}
 
-    def measure(subject: Subject, ratio: float, **facts: Any) -> None:
+    def measure(subject: Model, ratio: float, **facts: Any) -> None:
         rows = test.measure(subject, protocol.patch(ratio), **facts)
         results.rows += rows
         on_rows(rows)

@@ -21,9 +21,10 @@ from qmae.evaluation.rows import Row, metrics_json
 from qmae.experiments.ceiling import best_on_validation, searches
 from qmae.models.choices import Design, Preset
 from qmae.models.free import FreeConfig
+from qmae.models.registry import preset_config
 from qmae.training.config import TRAINING
 from qmae.training.parallel import train_all
-from qmae.training.runs import Run, preset_config
+from qmae.training.runs import Run
 
 MAIN = "25%"
 """The masks of the paper's Table 1, under which the designs are searched, too."""

@@ -1,51 +1,32 @@
 """The quantum (masked) autoencoder: one model, of which the paper's QAE and QMAE are two presets."""
 
+# What is an attribute of `Model` may be computed here.
+# pyright: reportIncompatibleVariableOverride=false
+
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from importlib import resources
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Inexact, Int
 from torch import Tensor, nn
 
-from qmae._files import make_folder, read_json, refused, to_json, write_atomically
 from qmae._values import SEEDS, shown, whole
 from qmae.ansatz.blocks import SU4_IDENTITY
-from qmae.data.batches import check_batch, check_visible, hide
-from qmae.data.checks import brightest_of, check_lit, check_pixels, check_tensor, has_values
+from qmae.data.batches import check_visible
 from qmae.data.masks import Masks, PatchMask
 from qmae.errors import InputError
-from qmae.models.base import Model
+from qmae.models.base import Model, Quantity, TrainableModel, embed_originals, over_positions
 from qmae.models.config import PRESETS, ModelConfig
-from qmae.models.weights import Shapes, load_tensors, to_bytes
-from qmae.simulation import Autoencoder, build_encoder, deal_out, embed, probabilities_of
+from qmae.models.pretrained import load_pretrained, save_pretrained
+from qmae.simulation.blocks import deal_out
+from qmae.simulation.build import build_encoder
+from qmae.simulation.channel import Autoencoder
 from qmae.simulation.precision import as_precise_as, check_parameters, exact, normal
-
-Module = TypeVar("Module", bound=nn.Module)
-
-
-class _Config(Protocol):
-    """The config of any model."""
-
-    @property
-    def parameter_shapes(self) -> Shapes:
-        """The shape of every parameter by its name, as it stands in a file of weights."""
-        ...
-
-
-Config = TypeVar("Config", bound=_Config)
-
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
-"""The files of a saved model."""
-
-SHIPPED = ("qmae-small-25", "qmae-plus-25", "qmae-heralded-25", "qmae-compressed-25", "qmae-plus-50")
-"""Trained models that the package brings: preset and hidden share in percent, on a grid of 16 x 16 pixels of MNIST."""
+from qmae.simulation.states import embed, probabilities_of
 
 
 @dataclass(frozen=True)
@@ -76,7 +57,7 @@ class Encoded:
         return torch.einsum("bkl,bkm->blm", state, state.conj()).to(self.state)
 
 
-class MaskedAutoencoder(Model, nn.Module):
+class MaskedAutoencoder(TrainableModel):
     """A quantum autoencoder that sees an image with a hole and returns the whole image.
 
     masked image -> token into the hole -> amplitude embedding -> encoder -> bottleneck -> decoder
@@ -94,6 +75,9 @@ class MaskedAutoencoder(Model, nn.Module):
         token: Float [patch height, patch width] in units of pixel values, unconstrained; with a token per position
             Float [size, size], the patch of every place lying there; or None.
     """
+
+    kind = "quantum"
+    quantities = *Model.quantities, "trash_population"
 
     def __init__(self, config: ModelConfig, *, generator: torch.Generator) -> None:
         super().__init__()
@@ -149,13 +133,9 @@ class MaskedAutoencoder(Model, nn.Module):
         return self.angles.numel() + (0 if self.offsets is None else self.offsets.numel())
 
     @property
-    def parameter_count(self) -> int:
-        """Number of trainable numbers, angles and token pixels (Eq. 7)."""
-        return sum(parameter.numel() for parameter in self.parameters())
-
-    def fitted(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
-        """The images in the precision of the angles; see `Model.fitted`."""
-        return check_batch(images, masks, size=self.config.patch.image_size, like=self.angles)
+    def heralded(self) -> bool:
+        """Whether shots are discarded."""
+        return self.config.bottleneck == "herald"
 
     def fill(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """Replace the hidden pixels by the token, or by 0 without one (Section 3.3).
@@ -167,15 +147,7 @@ class MaskedAutoencoder(Model, nn.Module):
         """
         images = self.fitted(images, masks)
         check_visible(images, masks)
-        if self.token is None:
-            return hide(images, masks)
-        if self.config.mask_token == "per_position":
-            return torch.where(masks.hidden, self.token, images)
-        index = masks.patch.token_index(self.config.patch.shape).to(self.token.device)
-        patches = self.token.flatten()[index]
-        # On a grid the tiles lie alike for all positions, and only there can be several patches: the first will do.
-        first = masks.position if masks.position.ndim == 1 else masks.position[:, 0]
-        return torch.where(masks.hidden, patches.index_select(0, first), images)
+        return self._fill(images, masks)
 
     def usable(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Bool[Tensor, " batch"]:
         """Which images leave something to embed: a lit pixel outside the hole, or a token in it."""
@@ -187,28 +159,63 @@ class MaskedAutoencoder(Model, nn.Module):
         Raises:
             InputError: as `probabilities`.
         """
-        return self._encode(self._visible(images, masks), masks)
 
-    def forward(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        """The loss of every image, 1 - F (Eq. 9)."""
-        return 1 - self.fidelity(images, masks)
+        def run(circuit: Autoencoder, images: Float[Tensor, "part size size"], masks: Masks) -> list[Tensor]:
+            return [circuit.encoder.encode(self._states(images, masks))]
 
-    def _encode(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Encoded:
-        return Encoded(self._for_each(masks, lambda circuit, states: circuit.encoder.encode(states), images))
+        return Encoded(self._run(self._visible(images, masks), masks, run)[0])
 
-    def _fidelity(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        references = embed_originals(self.fitted(images, masks))
-        return self._for_each(masks, lambda circuit, *states: circuit.fidelity(*states), images, references)
+    def _measure(
+        self, images: Float[Tensor, "batch size size"], masks: Masks, *wanted: Quantity
+    ) -> list[Float[Tensor, "batch ..."]]:
+        def run(circuit: Autoencoder, images: Float[Tensor, "part size size"], masks: Masks) -> list[Tensor]:
+            passage = circuit.run(self._states(images, masks))
+            found: dict[Quantity, Callable[[], Tensor]] = {
+                "fidelity": lambda: passage.fidelity(embed_originals(images)),
+                "probabilities": lambda: passage.probabilities.view_as(images),
+                "success_probability": lambda: passage.success_probability,
+                "trash_population": lambda: passage.trash_population,
+            }
+            return [found[name]() for name in wanted]
 
-    def _success_probability(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        if self.config.bottleneck != "herald":
-            return self.angles.new_ones(len(images))
-        return self._for_each(masks, lambda circuit, states: circuit.success_probability(states), images)
+        return self._run(images, masks, run)
 
-    def _probabilities(
-        self, images: Float[Tensor, "batch size size"], masks: Masks
-    ) -> Float[Tensor, "batch size size"]:
-        return self._for_each(masks, lambda circuit, states: circuit.readout(states), images).view_as(images)
+    def _run(
+        self,
+        images: Float[Tensor, "batch size size"],
+        masks: Masks,
+        run: Callable[[Autoencoder, Float[Tensor, "part size size"], Masks], list[Tensor]],
+    ) -> list[Inexact[Tensor, "batch ..."]]:
+        """Run the images through the circuit of their masks, each built once.
+
+        In the precision of the parameters or, under autocast, in double; the results are in that of the parameters.
+        """
+        check_parameters(self)
+        separate = self.config.conditioning != "none"
+        if separate and masks.patch != self.config.patch:
+            raise InputError("the angles depend on the place of the mask: measure it under masks of its own kind")
+
+        def build(position: Int[Tensor, "*patches"], states: int) -> Autoencoder:
+            return self.autoencoder(self.angles_at(position), states=states)
+
+        found = over_positions(images, masks, separate=separate, build=build, run=run)
+        return [as_precise_as(values, self.angles) for values in found]
+
+    def _states(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch dim"]:
+        """The states that enter the encoder."""
+        return embed(self._fill(images, masks).to(exact(self.angles).dtype).flatten(1))
+
+    def _fill(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        """As `fill`, of images that are fitted and checked."""
+        if self.token is None:
+            return images.masked_fill(masks.hidden, 0)
+        if self.config.mask_token == "per_position":
+            return torch.where(masks.hidden, self.token, images)
+        index = masks.patch.token_index(self.config.patch.shape).to(self.token.device)
+        patches = self.token.flatten()[index]
+        # On a grid the tiles lie alike for all positions, and only there can be several patches: the first will do.
+        first = masks.position if masks.position.ndim == 1 else masks.position[:, 0]
+        return torch.where(masks.hidden, patches.index_select(0, first), images)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write `config.json` and `model.safetensors` into a folder, which is made if it is not there.
@@ -216,12 +223,7 @@ class MaskedAutoencoder(Model, nn.Module):
         Raises:
             InputError: a parameter is not finite, or the folder cannot be written.
         """
-        folder, content = Path(folder), to_json({"model": asdict(self.config)})
-        weights = to_bytes(self.state_dict(), {"model": json.loads(content)["model"]})
-        with refused("write to", folder):
-            make_folder(folder)
-        write_atomically(folder / WEIGHTS, weights)
-        write_atomically(folder / CONFIG, content)
+        save_pretrained(self, Path(folder))
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> MaskedAutoencoder:
@@ -233,7 +235,11 @@ class MaskedAutoencoder(Model, nn.Module):
         Raises:
             InputError: no such folder, or it holds no model.
         """
-        return load_pretrained(folder, ModelConfig.from_dict, lambda config: cls(config, generator=torch.Generator()))
+        return load_pretrained(
+            folder,
+            lambda content: ModelConfig.from_dict(content["model"]),
+            lambda config: cls(config, generator=torch.Generator()),
+        )
 
     def angles_at(self, position: Int[Tensor, "*patches"]) -> Float[Tensor, "blocks angles"]:
         """The angles of all blocks for one place of the hidden patch, or for the places of several.
@@ -281,119 +287,3 @@ class MaskedAutoencoder(Model, nn.Module):
         else:
             decoder = encoder if config.decoder == "adjoint" else None
         return Autoencoder(encoder, decoder, heralded=config.bottleneck == "herald")
-
-    def _for_each(
-        self,
-        masks: Masks,
-        function: Callable[..., Inexact[Tensor, "part *out"]],
-        images: Float[Tensor, "batch size size"],
-        *more: Float[Tensor, "batch dim"],
-    ) -> Inexact[Tensor, "batch *out"]:
-        """Call a function with the circuit of every mask and the states of the images that have this mask.
-
-        In the precision of the parameters or, under autocast, in double; the result is in that of the parameters.
-        """
-        check_parameters(self)
-        filled = self.fill(images, masks).to(exact(self.angles).dtype)
-        batch = embed(filled.flatten(1)), *(part.to(filled.dtype) for part in more)
-        if self.config.conditioning == "none":
-            result = function(self.autoencoder(self.blocks_of(self.angles), states=len(images)), *batch)
-            return as_precise_as(result, self.angles)
-        if masks.patch != self.config.patch:
-            raise InputError("the angles depend on the place of the mask: measure it under masks of its own kind")
-        if has_values(masks.position):
-            kinds, kind = masks.position.unique(dim=0, return_inverse=True)
-            groups = [(kind == index).nonzero()[:, 0] for index in range(len(kinds))]
-        else:
-            # Mapped by `torch.func.vmap`: which images have one mask is not known, so each gets a circuit of its own.
-            kinds, groups = masks.position, [*torch.arange(len(images), device=images.device).split(1)]
-        parts = [
-            function(self.autoencoder(self.angles_at(position), states=len(rows)), *(part[rows] for part in batch))
-            for position, rows in zip(kinds, groups, strict=True)
-        ]
-        return as_precise_as(torch.cat(parts)[torch.cat(groups).argsort()], self.angles)
-
-
-def locate(folder: str | Path) -> Path:
-    """Where a model lies: a folder as it is, or, if there is none, that of the model of this name in the package."""
-    if str(folder) in SHIPPED and not os.path.isdir(folder):
-        return packaged(str(folder))
-    return Path(folder)
-
-
-def packaged(name: str) -> Path:
-    """Where the package keeps a model of `SHIPPED`."""
-    return Path(str(resources.files("qmae.models"))) / "shipped" / name
-
-
-def load_pretrained(
-    folder: str | Path, parse: Callable[[dict[str, Any]], Config], build: Callable[[Config], Module]
-) -> Module:
-    """Load a model from its folder, in the precision of its weights.
-
-    Args:
-        folder: of `save_pretrained` or of a training run, or a name in `SHIPPED`.
-        parse: makes a config of the `"model"` part of `config.json`.
-        build: makes the model of a config, its parameters not yet those of the folder.
-
-    Raises:
-        InputError: no such folder, or it holds no such model, or one whose weights are damaged.
-    """
-    folder = locate(folder)
-    if not os.path.isdir(folder):
-        raise InputError(f"no run folder {folder}: make one with `qmae train --out {folder}`")
-    try:
-        values = read_json(folder / CONFIG)["model"]
-        config = parse(values)
-        tensors, about = load_tensors(folder / WEIGHTS, config.parameter_shapes)
-        if about.get("model", values) != values:
-            raise InputError(f"{CONFIG} is not of the model whose weights lie beside it")
-        precisions = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
-        if precisions not in ({torch.float32}, {torch.float64}):
-            raise InputError("its weights are neither all float32 nor all float64")
-        model = build(config).to(dtype=precisions.pop())
-        model.load_state_dict(tensors)
-    except (KeyError, TypeError, ValueError, RuntimeError, OverflowError, AttributeError) as error:
-        raise InputError(f"{folder} holds no model that can be read ({error}): give the folder of a run") from error
-    return model
-
-
-BATCH_PIXELS = 2**19
-"""Pixels of a batch where the caller leaves its size open: 2,048 images of 16 x 16, and memory that stays bounded."""
-
-
-def in_batches(
-    images: Float[Tensor, "images size size"], masks: Masks
-) -> Iterator[tuple[Float[Tensor, "batch size size"], Masks]]:
-    """Split images and their masks into parts of at most `BATCH_PIXELS`, of one image at the least.
-
-    Raises:
-        InputError: images and masks that do not fit each other.
-    """
-    images = check_batch(images, masks)
-    count = max(1, BATCH_PIXELS // images[0].numel())
-    for start in range(0, len(images), count):
-        part = slice(start, start + count)
-        yield images[part], masks[part]
-
-
-def embed_references(images: Float[Tensor, "batch size size"]) -> Float[Tensor, "batch dim"]:
-    """Amplitude embedding of the originals that reconstructions are compared with.
-
-    Raises:
-        InputError: no batch of images, values that are no pixels or far too dark, or an image that is all black; it is
-            named by its index.
-    """
-    check_tensor(images)
-    check_pixels(images, at_least=brightest_of(images.shape[-1]))
-    return embed_originals(images)
-
-
-def embed_originals(images: Float[Tensor, "batch size size"]) -> Float[Tensor, "batch dim"]:
-    """As `embed_references`, of a part of images that were checked as a whole, all of which may be dark.
-
-    Raises:
-        InputError: an image is all black; it is named by its index.
-    """
-    check_lit(images)
-    return embed(images.flatten(1))

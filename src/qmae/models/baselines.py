@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from abc import abstractmethod
+from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
@@ -21,10 +22,9 @@ from qmae.data.checks import PRECISIONS, brightest_of, check_lit, check_pixels, 
 from qmae.data.images import check_size
 from qmae.data.masks import Masks, PatchMask
 from qmae.errors import InputError
-from qmae.models.autoencoder import embed_originals, in_batches
-from qmae.models.base import Model
-from qmae.simulation import embed
+from qmae.models.base import Model, Quantity, embed_originals, in_batches, over_positions
 from qmae.simulation.precision import without_autocast
+from qmae.simulation.states import embed
 
 AT_ONCE = 2**23
 """Numbers of an intermediate result that are held at a time: 32 MiB of single precision."""
@@ -33,8 +33,7 @@ AT_ONCE = 2**23
 class Yardstick(Model):
     """Images of unit norm, compared and read out as if they were the output states of a model."""
 
-    name: str
-    parameter_count: int = 0
+    kind = "baseline"
     size: int | None = None
     """Pixels a side of the images that it is for; None for any."""
 
@@ -42,28 +41,30 @@ class Yardstick(Model):
         """The images in single precision or better; see `Model.fitted`."""
         return check_batch(images, masks, size=self.size)
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What sets it apart from others of its name."""
-        return {}
-
     @abstractmethod
     def states(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch dim"]:
         """Return one amplitude-embedded image per image."""
 
-    def _fidelity(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        return (self.states(images, masks) * embed_originals(self.fitted(images, masks))).sum(1) ** 2
+    def _measure(
+        self, images: Float[Tensor, "batch size size"], masks: Masks, *wanted: Quantity
+    ) -> list[Float[Tensor, "batch ..."]]:
+        def run(_: None, images: Float[Tensor, "part size size"], masks: Masks) -> list[Float[Tensor, "part ..."]]:
+            states = self.states(images, masks)
+            found: dict[Quantity, Callable[[], Tensor]] = {
+                "fidelity": lambda: (states * embed_originals(images)).sum(1) ** 2,
+                "probabilities": lambda: states.square().view_as(images),
+                "success_probability": lambda: states.new_ones(len(states)),
+            }
+            return [found[name]() for name in wanted]
 
-    def _probabilities(
-        self, images: Float[Tensor, "batch size size"], masks: Masks
-    ) -> Float[Tensor, "batch size size"]:
-        return (self.states(images, masks) ** 2).view_as(images)
+        return over_positions(images, masks, separate=False, build=lambda position, images: None, run=run)
 
 
 class Original(Yardstick):
     """The unmasked image itself: the ceiling of every metric, which is below 1 where a readout distorts."""
 
     name = "original"
+    kind = "original"
 
     def states(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch dim"]:
         """Return the originals."""

@@ -49,3 +49,6 @@ Preset = Literal[
     "unet",
 ]
 """What `qmae train` trains: the paper's two models, four beyond it, or a classical network."""
+
+Kind = Literal["quantum", "network", "design", "baseline", "original"]
+"""What a model is: a quantum circuit, a classical network, free matrices, a way to fill the hole, the original."""

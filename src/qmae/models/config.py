@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from qmae._values import MAX_LAYERS, MAX_PARAMETERS, MAX_QUBITS, check_keys, choice, number, settle, shown, whole
 from qmae.ansatz.ansatz import Ansatz
 from qmae.ansatz.blocks import Block
 from qmae.data.masks import PatchMask
 from qmae.errors import InputError
-from qmae.models.choices import Bottleneck, Conditioning, Decoder, InitialAngles, MaskToken
+from qmae.models.choices import Bottleneck, Conditioning, Decoder, InitialAngles, Kind, MaskToken
 from qmae.models.wiring import check_wiring
 
 _BEYOND: dict[str, Any] = {
@@ -72,6 +72,8 @@ class ModelConfig:
         InputError: a setting of a wrong type or out of bounds, an unknown choice, trash wires that do not exist or
             leave no latent qubit, choices that do not go together, or more than `MAX_PARAMETERS` parameters.
     """
+
+    kind: ClassVar[Kind] = "quantum"
 
     patch: PatchMask = field(default_factory=PatchMask)
     mask_token: MaskToken = "shared"

@@ -5,27 +5,29 @@ circuit reaches: its gates may not be able to make these matrices. It says how m
 to the idea.
 """
 
+# What is an attribute of `Model` may be computed here.
+# pyright: reportIncompatibleVariableOverride=false
+
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
 from qmae._values import MAX_PARAMETERS, check_keys, choice, settle, shown, whole
-from qmae.data.batches import check_batch, check_visible, hide
-from qmae.data.checks import has_values
+from qmae.data.batches import check_visible
 from qmae.data.masks import Masks, PatchMask
 from qmae.errors import InputError
-from qmae.models.autoencoder import embed_originals
-from qmae.models.base import Model
-from qmae.models.choices import Design
-from qmae.simulation import embed
+from qmae.models.base import Quantity, TrainableModel, embed_originals, over_positions
+from qmae.models.choices import Design, Kind
 from qmae.simulation.precision import as_precise_as, check_parameters, exact, normal
+from qmae.simulation.states import embed
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class FreeConfig:
         InputError: a setting of a wrong type, an unknown design, masks that it is not for, or more than
             `MAX_PARAMETERS` parameters.
     """
+
+    kind: ClassVar[Kind] = "design"
 
     patch: PatchMask = field(default_factory=PatchMask)
     design: Design = "tied"
@@ -117,7 +121,7 @@ class Cayley(nn.Module):
         return (2 * torch.linalg.inv(eye + (lower - lower.mT) / 2) - eye).to(free)
 
 
-class FreeModel(Model, nn.Module):
+class FreeModel(TrainableModel):
     """Kraus operators K on whole images: F = sum_k (ref . K_k x)^2, for a heralded map divided by its squared norm.
 
     All matrices are real, as the images are.
@@ -126,6 +130,8 @@ class FreeModel(Model, nn.Module):
         config: the design.
         generator: draws what the matrices start with, near the identity.
     """
+
+    kind = "design"
 
     def __init__(self, config: FreeConfig, *, generator: torch.Generator) -> None:
         super().__init__()
@@ -165,14 +171,9 @@ class FreeModel(Model, nn.Module):
             case _:
                 return matrices[:, :, :dim].unflatten(1, (-1, dim))
 
-    @property
-    def parameter_count(self) -> int:
-        """Number of trainable numbers, those that orthogonality ties included."""
-        return sum(parameter.numel() for parameter in self.parameters())
-
     def fitted(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """The images in the precision of the matrices; see `Model.fitted`."""
-        images = check_batch(images, masks, size=self.config.patch.image_size, like=self.tokens)
+        images = super().fitted(images, masks)
         if masks.patch != self.config.patch:
             raise InputError("tokens and matrices belong to the positions of one patch: measure it under its own masks")
         return images
@@ -183,52 +184,50 @@ class FreeModel(Model, nn.Module):
         check_visible(images, masks)
         return self._filled(images, masks).flatten(1).any(1)
 
-    def forward(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        """The loss of every image, 1 - F."""
-        return 1 - self.fidelity(images, masks)
-
-    def _fidelity(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        outputs, references = self._kept(images, masks), embed_originals(self.fitted(images, masks))
-        overlaps = torch.linalg.vecdot(outputs, references.to(outputs)[:, None])
-        return as_precise_as(overlaps.square().sum(1), self.tokens)
-
-    def _probabilities(
-        self, images: Float[Tensor, "batch size size"], masks: Masks
-    ) -> Float[Tensor, "batch size size"]:
-        outputs = self._kept(images, masks)
-        return as_precise_as(outputs.square().sum(1), self.tokens).view_as(images)
-
-    def _success_probability(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        """The squared norm of the output, the maps scaled to contractions."""
-        if not self.heralded:
-            return self.tokens.new_ones(len(images))
-        largest = torch.linalg.matrix_norm(self.maps()[:, 0], ord=2)
-        scales = largest[masks.position] if len(largest) > 1 else largest
-        outputs = self._outputs(images, masks) / scales[:, None, None]
-        return as_precise_as(outputs.square().sum((1, 2)), self.tokens)
-
-    def _outputs(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch kraus dim"]:
-        """K_k x for every Kraus operator k."""
+    def _measure(
+        self, images: Float[Tensor, "batch size size"], masks: Masks, *wanted: Quantity
+    ) -> list[Float[Tensor, "batch ..."]]:
         maps = self.maps()
-        states = embed(self._filled(images, masks).flatten(1).to(maps.dtype))
-        if len(maps) == 1:
-            return torch.einsum("koi,bi->bko", maps[0], states)
-        if not has_values(masks.position):  # mapped by `torch.func.vmap`, so that nothing can be sorted
-            return torch.einsum("bkoi,bi->bko", maps[masks.position], states)
-        order = masks.position.argsort()
-        sorted_states = states[order].split(masks.position.bincount(minlength=len(maps)).tolist())
-        pairs = zip(maps, sorted_states, strict=True)
-        outputs = torch.cat([torch.einsum("koi,bi->bko", kraus, part) for kraus, part in pairs])
-        return outputs[order.argsort()]
+        largest = torch.linalg.matrix_norm(maps[:, 0], ord=2) if "success_probability" in wanted else None
 
-    def _kept(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch kraus dim"]:
-        """K_k x, given that the shot is kept: a heralded output has unit norm, however seldom it is kept."""
-        outputs = self._outputs(images, masks)
-        return embed(outputs.flatten(1)).view_as(outputs) if self.heralded else outputs
+        def build(position: Int[Tensor, ""], _images: int) -> int | Int[Tensor, ""]:
+            return position if len(maps) > 1 else 0
+
+        def run(
+            index: int | Int[Tensor, ""], images: Float[Tensor, "part size size"], masks: Masks
+        ) -> list[Float[Tensor, "part ..."]]:
+            states = embed(self._filled(images, masks).flatten(1).to(maps.dtype))
+            outputs = torch.einsum("koi,bi->bko", _at(maps, index), states)
+            kept = embed(outputs.flatten(1)).view_as(outputs) if self.heralded else outputs
+            found: dict[Quantity, Callable[[], Tensor]] = {
+                "fidelity": lambda: self._overlaps(kept, images).square().sum(1),
+                "probabilities": lambda: kept.square().sum(1).view_as(images),
+                "success_probability": lambda: self._success(outputs, None if largest is None else _at(largest, index)),
+            }
+            return [as_precise_as(found[name](), self.tokens) for name in wanted]
+
+        return over_positions(images, masks, separate=len(maps) > 1, build=build, run=run)
+
+    def _overlaps(
+        self, kept: Float[Tensor, "batch kraus dim"], images: Float[Tensor, "batch size size"]
+    ) -> Float[Tensor, "batch kraus"]:
+        return torch.linalg.vecdot(kept, embed_originals(images).to(kept)[:, None])
+
+    def _success(
+        self, outputs: Float[Tensor, "batch kraus dim"], largest: Float[Tensor, ""] | None
+    ) -> Float[Tensor, " batch"]:
+        """The squared norm of the output, the map scaled to a contraction."""
+        if not self.heralded or largest is None:
+            return outputs.new_ones(len(outputs))
+        return (outputs / largest).square().sum((1, 2))
 
     def _filled(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
-        images = self.fitted(images, masks)
         index = masks.patch.token_index(masks.patch.shape)[0].to(self.tokens.device)
         tiles = self.tokens.flatten(1)[:, index]
         chosen = tiles[masks.position] if len(tiles) > 1 else tiles
-        return torch.where(masks.hidden, chosen, hide(images, masks))
+        return torch.where(masks.hidden, chosen, images)
+
+
+def _at(values: Float[Tensor, "maps ..."], index: int | Int[Tensor, ""]) -> Float[Tensor, "..."]:
+    """One of several. Not `values[index]`, which `torch.func.vmap` cannot do if the index is mapped."""
+    return values[index] if isinstance(index, int) else values.index_select(0, index.reshape(1))[0]

@@ -1,10 +1,13 @@
 """Classical networks for the same task, trained as the quantum models are: same images, masks, loss and schedule."""
 
+# What is an attribute of `Model` may be computed here.
+# pyright: reportIncompatibleVariableOverride=false
+
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -12,11 +15,11 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, pixel_shuffle, pixel_unshuffle
 
 from qmae._values import MAX_PARAMETERS, check_keys, choice, shown
-from qmae.data.batches import check_batch
 from qmae.data.masks import Masks, PatchMask
 from qmae.errors import InputError
+from qmae.models.base import TrainableModel
 from qmae.models.baselines import Baseline
-from qmae.models.choices import Network
+from qmae.models.choices import Kind, Network
 from qmae.simulation.precision import check_parameters, without_autocast
 
 
@@ -31,6 +34,8 @@ class ClassicalConfig:
     Raises:
         InputError: an unknown network, or images too small for its patches.
     """
+
+    kind: ClassVar[Kind] = "network"
 
     patch: PatchMask = field(default_factory=PatchMask)
     network: Network = "unet"
@@ -63,13 +68,15 @@ class ClassicalConfig:
         return cls(**{**values, "patch": PatchMask.from_dict(values["patch"])})
 
 
-class ClassicalModel(Baseline, nn.Module):
+class ClassicalModel(TrainableModel, Baseline):
     """A network that sees an image with a hole, and where the hole is, and returns the whole image.
 
     Args:
         config: what it is.
         generator: draws the initial weights.
     """
+
+    kind = "network"
 
     def __init__(self, config: ClassicalConfig, *, generator: torch.Generator) -> None:
         super().__init__()
@@ -82,18 +89,9 @@ class ClassicalModel(Baseline, nn.Module):
             self.network = NETWORKS[config.network](config.patch.image_size)
 
     @property
-    def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def name(self) -> str:
         """The network's name."""
         return self.config.network
-
-    @property
-    def parameter_count(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Number of trainable numbers."""
-        return sum(parameter.numel() for parameter in self.parameters())
-
-    def fitted(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
-        """The images in the precision of the weights; see `Model.fitted`."""
-        return check_batch(images, masks, size=self.config.patch.image_size, like=next(self.parameters()))
 
     def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """Run the network, in the precision of its weights whatever the context."""
@@ -105,10 +103,6 @@ class ClassicalModel(Baseline, nn.Module):
         """Which images can be trained on: all, since a network makes something of a black image, too."""
         self.visible(images, masks)
         return torch.ones(len(images), dtype=torch.bool, device=images.device)
-
-    def forward(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        """The loss of every image, 1 - F (Eq. 9)."""
-        return 1 - self.fidelity(images, masks)
 
 
 class LinearAutoencoder(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Inexact
@@ -19,47 +20,71 @@ class Autoencoder:
     Attributes:
         encoder: V.
         decoder: D, whose adjoint decodes, V itself in the paper's model; None if the latent qubits are the output.
-        heralded: whether only runs with trash 0 are kept; otherwise the trash is thrown away whatever it is.
+        heralded: whether only shots with trash 0 are kept; otherwise the trash is thrown away whatever it is.
     """
 
     encoder: Encoder
     decoder: Encoder | None
     heralded: bool = False
 
-    def branches(self, states: Float[Tensor, "batch dim"]) -> Inexact[Tensor, "batch trash latent"]:
-        """What reaches the decoder, for every trash that is let through."""
-        return self.encoder.keep(states)[:, None] if self.heralded else self.encoder.encode(states)
-
-    def success_probability(self, states: Float[Tensor, "batch dim"]) -> Float[Tensor, " batch"]:
-        """Share of the shots that are kept; 0 for a black state."""
-        return probabilities_of(self.branches(states)).sum((1, 2))
-
-    def fidelity(
-        self, states: Float[Tensor, "batch dim"], references: Float[Tensor, "batch dim"]
-    ) -> Float[Tensor, " batch"]:
-        """Fidelity <ref| rho |ref> of the output with a pure state, given that the run is kept.
+    def run(self, states: Float[Tensor, "batch dim"]) -> Passage:
+        """Send states through encoder and bottleneck; what follows is computed when it is asked for.
 
         Args:
             states: the masked images, amplitude-embedded.
+        """
+        branches = self.encoder.keep(states)[:, None] if self.heralded else self.encoder.encode(states)
+        return Passage(self.decoder, self.heralded, branches)
+
+
+@dataclass(frozen=True)
+class Passage:
+    """What has passed the bottleneck.
+
+    Attributes:
+        decoder: as of `Autoencoder`.
+        heralded: as of `Autoencoder`.
+        branches: what reaches the decoder, for every trash that is let through, not normalized.
+    """
+
+    decoder: Encoder | None
+    heralded: bool
+    branches: Inexact[Tensor, "batch trash latent"]
+
+    @cached_property
+    def success_probability(self) -> Float[Tensor, " batch"]:
+        """Share of the shots that are kept; 0 for a black state."""
+        if self.heralded:
+            return probabilities_of(self.branches).sum((1, 2))
+        return self.branches.real.new_ones(len(self.branches))
+
+    @property
+    def trash_population(self) -> Float[Tensor, " batch"]:
+        """P(|0>), the probability to find all trash qubits in |0>: 1 if the bottleneck loses nothing (Eq. 5)."""
+        return probabilities_of(self.branches[:, 0]).sum(1)
+
+    def fidelity(self, references: Float[Tensor, "batch dim"]) -> Float[Tensor, " batch"]:
+        """Fidelity <ref| rho |ref> of the output with a pure state, given that the shot is kept.
+
+        Args:
             references: the unmasked images, amplitude-embedded.
 
         Returns:
             F, for the paper's model the expectation value of the SWAP test's ancilla (Eq. 8).
         """
-        branches = self._kept(states)
-        expected = self.decoder.keep(references) if self.decoder else references.to(branches)
-        overlaps = torch.linalg.vecdot(expected[:, None], branches)
+        references = references.to(self.branches.real.dtype)
+        expected = self.decoder.keep(references) if self.decoder else references.to(self.branches)
+        overlaps = torch.linalg.vecdot(expected[:, None], self._kept)
         return probabilities_of(overlaps).sum(1)
 
-    def readout(self, states: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
-        """Probability of every basis state in the output, diag rho (Eq. 6), given that the run is kept."""
-        branches = self._kept(states)
-        outputs = (
-            self.decoder.decode(branches.flatten(0, 1)).unflatten(0, branches.shape[:2]) if self.decoder else branches
-        )
+    @property
+    def probabilities(self) -> Float[Tensor, "batch dim"]:
+        """Probability of every basis state in the output, diag rho (Eq. 6), given that the shot is kept."""
+        kept = self._kept
+        outputs = self.decoder.decode(kept.flatten(0, 1)).unflatten(0, kept.shape[:2]) if self.decoder else kept
         return probabilities_of(outputs).sum(1)
 
-    def _kept(self, states: Float[Tensor, "batch dim"]) -> Inexact[Tensor, "batch trash latent"]:
-        """The branches, given that the run is kept: a heralded one of unit norm, however seldom it is kept."""
-        branches = self.branches(states)
-        return normalized(branches) if self.heralded else branches
+    @cached_property
+    def _kept(self) -> Inexact[Tensor, "batch trash latent"]:
+        """The branches, given that the shot is kept: a heralded one of unit norm, however seldom it is kept."""
+        return normalized(self.branches) if self.heralded else self.branches

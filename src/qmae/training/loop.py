@@ -21,12 +21,15 @@ from qmae._progress import Progress, silent
 from qmae.data.checks import brightest_of, check_pixels, check_tensor, usable_device
 from qmae.data.masks import Masks
 from qmae.errors import DivergenceError, InputError
-from qmae.models.autoencoder import WEIGHTS, embed_references, in_batches
+from qmae.models.autoencoder import MaskedAutoencoder
+from qmae.models.base import TrainableModel, embed_references
+from qmae.models.pretrained import WEIGHTS
 from qmae.models.weights import to_bytes
+from qmae.training.adam import Adam
 from qmae.training.checkpoints import checkpoint_bytes, describe, intact, load_checkpoint
 from qmae.training.config import TrainingConfig
-from qmae.training.objective import Trainable, check_finite, diverged
-from qmae.training.optimizers import build_optimizer, check_method
+from qmae.training.objective import check_finite, diverged
+from qmae.training.sweeps import Sweeps
 
 COLUMNS = (
     *("step", "epoch", "loss_mean", "loss_p05", "loss_p95"),
@@ -105,7 +108,7 @@ class History:
 @torch.inference_mode(False)
 @torch.enable_grad()
 def train(
-    model: Trainable,
+    model: TrainableModel,
     images: Float[Tensor, "images size size"],
     validation: Float[Tensor, "held_out size size"],
     config: TrainingConfig,
@@ -159,7 +162,7 @@ def train(
 
 
 def _train(
-    model: Trainable,
+    model: TrainableModel,
     images: Float[Tensor, "images size size"],
     validation: Float[Tensor, "held_out size size"],
     config: TrainingConfig,
@@ -198,7 +201,7 @@ def _train(
     return history
 
 
-def _check_model(model: Trainable) -> None:
+def _check_model(model: TrainableModel) -> None:
     for parameter in model.parameters():
         if parameter.dtype not in (torch.float32, torch.float64):
             raise InputError(f"parameters of {parameter.dtype} are too short to train: call model.float()")
@@ -208,7 +211,7 @@ def _check_model(model: Trainable) -> None:
             raise InputError("the model has a parameter that is not finite: train another one")
 
 
-def _checked(images: Tensor, what: str, model: Trainable) -> Float[Tensor, "images size size"]:
+def _checked(images: Tensor, what: str, model: TrainableModel) -> Float[Tensor, "images size size"]:
     """Images that a model can be trained on or measured by, in its precision."""
     size = model.config.patch.image_size
     check_tensor(images, what=what)
@@ -233,19 +236,19 @@ def _make(folder: Path) -> bool:
 
 @torch.no_grad()
 def mean_fidelity(
-    model: Trainable,
+    model: TrainableModel,
     images: Float[Tensor, "images size size"],
     masks: Masks,
 ) -> float:
     """Mean fidelity over many images."""
-    return sum(model._fidelity(*batch).sum().item() for batch in in_batches(images, masks)) / len(images)
+    return model._measure(images, masks, "fidelity")[0].mean().item()
 
 
 class _TrainingState:
     """All that a checkpoint must hold so that a resumed run equals an uninterrupted one."""
 
     def __init__(
-        self, model: Trainable, config: TrainingConfig, *, steps_per_epoch: int, settings: dict[str, Any]
+        self, model: TrainableModel, config: TrainingConfig, *, steps_per_epoch: int, settings: dict[str, Any]
     ) -> None:
         self.model, self.settings = model, settings
         self.steps_per_epoch = steps_per_epoch
@@ -331,3 +334,32 @@ class _TrainingState:
             if not self.history.rows or self.history.epochs * self.steps_per_epoch != len(self.history.rows):
                 raise ValueError("its history is not one of whole epochs")
         self.good = self._parameters()
+
+
+def check_method(model: TrainableModel, config: TrainingConfig) -> None:
+    """Refuse a training that a model is not made for.
+
+    Raises:
+        InputError: sweeps for a model that has no blocks for them, a success weight for a model that discards no shot,
+            or parameters of which none, or not the angles that sweeps set, are trainable.
+    """
+    if config.success_weight and not model.heralded:
+        raise InputError(f"a success weight is for heralded models, and {model.name} discards no shot: leave it out")
+    if config.method == "sweeps":
+        if not isinstance(model, MaskedAutoencoder):
+            raise InputError(f"{model.name} has no circuit: train it by adam")
+        Sweeps.check(model)
+    elif not any(parameter.requires_grad for parameter in model.parameters()):
+        raise InputError("all parameters are frozen, so nothing can be trained: call model.requires_grad_(True)")
+
+
+def build_optimizer(model: TrainableModel, config: TrainingConfig, *, total_steps: int) -> Adam | Sweeps:
+    """Build what the config asks for.
+
+    Raises:
+        InputError: as `check_method`.
+    """
+    check_method(model, config)
+    if isinstance(model, MaskedAutoencoder) and config.method == "sweeps":
+        return Sweeps(model, learning_rate=config.learning_rate, success_weight=config.success_weight)
+    return Adam(model, config, total_steps=total_steps)

@@ -9,16 +9,11 @@ from torch import Tensor
 
 from qmae.data.masks import Masks
 from qmae.errors import DivergenceError
-from qmae.models.autoencoder import MaskedAutoencoder
-from qmae.models.free import FreeModel
-from qmae.models.networks import ClassicalModel
-
-Trainable = MaskedAutoencoder | ClassicalModel | FreeModel
-"""What can be trained: a quantum model, a classical network, or a design with free matrices."""
+from qmae.models.base import TrainableModel
 
 
 def objective(
-    model: Trainable, images: Float[Tensor, "batch size size"], masks: Masks, success_weight: float
+    model: TrainableModel, images: Float[Tensor, "batch size size"], masks: Masks, success_weight: float
 ) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
     """The losses 1 - F of a batch, and what is minimized, 1 - F + L (1 - p), image by image.
 
@@ -29,17 +24,11 @@ def objective(
         success_weight: L, what a discarded shot costs.
     """
     # The data set was checked as a whole: a single batch of it may well be dark.
-    losses = 1 - model._fidelity(images, masks)
     if not success_weight:
+        losses = 1 - model._measure(images, masks, "fidelity")[0]
         return losses, losses
-    return losses, losses + success_weight * (1 - model._success_probability(images, masks))
-
-
-def heralded(model: Trainable) -> bool:
-    """Whether shots of a model are discarded, so that it has a success probability below 1."""
-    if isinstance(model, MaskedAutoencoder):
-        return model.config.bottleneck == "herald"
-    return isinstance(model, FreeModel) and model.heralded
+    fidelity, success = model._measure(images, masks, "fidelity", "success_probability")
+    return 1 - fidelity, 1 - fidelity + success_weight * (1 - success)
 
 
 def check_finite(what: str, tensors: Iterable[Tensor]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,29 +15,21 @@ from jaxtyping import Bool
 
 from qmae._files import check_free, read_bytes, read_json, read_text, resolve, to_json, write_atomically
 from qmae._progress import Progress, silent
-from qmae._values import shown
+from qmae._values import flat
 from qmae.data.choices import Split
 from qmae.data.images import Fingerprint, fingerprint, keys_of, load_images
-from qmae.data.masks import PatchMask
 from qmae.data.splits import image_keys
 from qmae.errors import InputError
-from qmae.models.autoencoder import CONFIG, SHIPPED, WEIGHTS, MaskedAutoencoder, load_pretrained, locate, packaged
-from qmae.models.choices import Preset
-from qmae.models.config import PRESETS, ModelConfig
-from qmae.models.free import FreeConfig, FreeModel
-from qmae.models.networks import ClassicalConfig, ClassicalModel
+from qmae.models.base import TrainableModel
+from qmae.models.pretrained import CONFIG, FORMAT, SHIPPED, WEIGHTS, check_format, locate, packaged
+from qmae.models.registry import build_model, load_model, parse_config
 from qmae.models.weights import load_tensors
 from qmae.training.config import TrainingConfig
 from qmae.training.locks import locked
-from qmae.training.loop import CHECKPOINT, HISTORY, History, train
-from qmae.training.objective import Trainable
-from qmae.training.optimizers import check_method
+from qmae.training.loop import CHECKPOINT, HISTORY, History, check_method, train
 
-Config = ModelConfig | ClassicalConfig | FreeConfig
-"""What a run trains: a quantum model, a classical network, or a design with free matrices."""
-
-FORMAT = 2
-"""Of `config.json`. Older files do not say theirs, and say batches of 60,000 for all images of a sweep."""
+UNFINISHED = "unfinished"
+"""The setting of a run that says how far its training got, if not to its end or if that is not known."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +54,7 @@ class Run:
     """
 
     folder: Path
-    model: Config
+    model: AnyConfig
     training: TrainingConfig | None
     data: str = "mnist"
     fingerprint: Fingerprint | None = field(default=None, compare=False)
@@ -95,10 +88,12 @@ class Run:
         except ValueError as error:
             raise InputError(f"{folder} holds no training run ({error}): give the folder of `qmae train`") from error
         try:
-            _check_format(content)
+            check_format(content)
+            if data == "mnist" and known is not None:
+                raise ValueError(f"{CONFIG} was changed: its fingerprint of the data is not of mnist")
             return cls(
                 folder,
-                _config(model),
+                parse_config(content),
                 None if training is None else _training(training, older="format" not in content),
                 data,
                 None if known is None else Fingerprint(**known),
@@ -142,7 +137,7 @@ class Run:
         history = self.history_or_none()
         return None if history is None else history.column("seconds")[-1]
 
-    def train(self, *, device: torch.device | str = "cpu", progress: Progress = silent) -> Trainable:
+    def train(self, *, device: torch.device | str = "cpu", progress: Progress = silent) -> TrainableModel:
         """Train from the start, or go on where an earlier training stopped; a finished run is only loaded.
 
         Without a checkpoint to go on from, training starts anew. If it is interrupted before its first epoch is
@@ -166,7 +161,7 @@ class Run:
             load_images(self.data, split=split, size=size, skip_black=self.skip_black)[0]
             for split in ("train", "validation")
         )
-        model = _build(self.model, seed=self.training.seed)
+        model = build_model(self.model, seed=self.training.seed)
         check_method(model, self.training)
         with locked(self.folder):
             # Another process may have been here meanwhile.
@@ -190,7 +185,8 @@ class Run:
     def _about(self) -> dict[str, Any]:
         """What is known before the training: settings, and which images it is made on."""
         assert self.training is not None
-        about = {"format": FORMAT, "model": asdict(self.model), "training": asdict(self.training), "data": self.data}
+        about = {"format": FORMAT, "kind": self.model.kind, "model": asdict(self.model)}
+        about |= {"training": asdict(self.training), "data": self.data}
         if known := fingerprint(self.data):
             about |= {"fingerprint": asdict(known), "skip_black": self.skip_black}
         return about
@@ -292,7 +288,7 @@ class Run:
         )
         return ~(np.isin(keys, seen) | np.isin(resized, seen_resized))
 
-    def load(self) -> Trainable:
+    def load(self) -> TrainableModel:
         """Load the model of the last finished epoch.
 
         Raises:
@@ -332,59 +328,37 @@ class Run:
         return self.history() if os.path.lexists(self.folder / HISTORY) else None
 
 
-def preset_config(preset: Preset, patch: PatchMask, **settings: Any) -> ModelConfig | ClassicalConfig:
-    """The config of a preset: a quantum model, or a classical network.
+def settings_of(run: Run) -> dict[str, Any]:
+    """All that fixes what a run is but its seed: the model's config, the training, and how far it got.
 
-    Args:
-        preset: which.
-        patch: the masks it is made for.
-        **settings: fields of `ModelConfig` in the place of the preset's.
+    Of a folder without a training it is not known: the folder stands for it.
+    """
+    settings = flat(asdict(run.model))
+    if run.training is None:
+        return {**settings, "folder": str(run.folder)}
+    training = {name: value for name, value in asdict(run.training).items() if name != "seed"}
+    done = run.epochs_done
+    if done is None and not run.is_packaged:
+        return {**settings, **training, UNFINISHED: "epochs unknown"}
+    unfinished = {} if done in (None, run.training.epochs) else {UNFINISHED: f"{done} of {run.training.epochs} epochs"}
+    return {**settings, **training, **unfinished}
+
+
+def check_distinct(runs: Sequence[Run]) -> None:
+    """Refuse a training that is given twice, which would count twice.
 
     Raises:
-        InputError: settings that do not go together, or any for a classical network.
+        InputError: two runs have the same settings and seed.
     """
-    if preset in PRESETS:
-        return ModelConfig.preset(preset, patch, **settings)
-    if settings:
-        names = ", ".join("--" + name.replace("_", "-") for name in settings)
-        raise InputError(f"{names}: of a circuit, which {preset} has none of; leave it out")
-    return ClassicalConfig(patch, preset)  # pyright: ignore[reportArgumentType]
-
-
-def load_model(folder: Path) -> Trainable:
-    """Load a model of any kind from its folder.
-
-    Raises:
-        InputError: no such folder, or it holds no model.
-    """
-    return load_pretrained(folder, _config, lambda config: _build(config, seed=0))
-
-
-def _check_format(content: dict[str, Any]) -> None:
-    """Refuse settings that this version does not understand; older ones say no format."""
-    if content.get("format", FORMAT) != FORMAT:
-        raise ValueError(f"{CONFIG} is of the format {shown(content['format'])}, this version knows {FORMAT}")
-    if content.get("data") == "mnist" and "fingerprint" in content:
-        raise ValueError(f"{CONFIG} was changed: its fingerprint of the data is not of mnist")
+    seen: dict[str, Run] = {}
+    for run in runs:
+        key = repr((run.training and run.training.seed, sorted(settings_of(run).items(), key=str)))
+        if key in seen:
+            raise InputError(f"{run.folder} is the same training as {seen[key].folder}, seed and all: give it once")
+        seen[key] = run
 
 
 def _training(values: dict[str, Any], *, older: bool) -> TrainingConfig:
     training = TrainingConfig.from_dict(values)
     everything = older and training.method == "sweeps" and training.batch_size == 60_000
     return replace(training, batch_size=None) if everything else training
-
-
-def _config(values: dict[str, Any]) -> Config:
-    kind = ClassicalConfig if "network" in values else FreeConfig if "design" in values else ModelConfig
-    return kind.from_dict(values)
-
-
-def _build(config: Config, *, seed: int) -> Trainable:
-    generator = torch.Generator().manual_seed(seed)
-    match config:
-        case ModelConfig():
-            return MaskedAutoencoder(config, generator=generator)
-        case ClassicalConfig():
-            return ClassicalModel(config, generator=generator)
-        case FreeConfig():
-            return FreeModel(config, generator=generator)

@@ -11,12 +11,15 @@ from torch import Tensor
 
 from qmae.data.masks import Masks
 from qmae.errors import InputError
-from qmae.models.autoencoder import MaskedAutoencoder, embed_originals
-from qmae.simulation import Autoencoder, DenseEncoder, block_unitaries, embed
-from qmae.simulation.blocks import collect
+from qmae.models.autoencoder import MaskedAutoencoder
+from qmae.models.base import embed_originals
+from qmae.simulation.blocks import block_unitaries, collect
+from qmae.simulation.channel import Autoencoder
+from qmae.simulation.dense import DenseEncoder
 from qmae.simulation.encoders import split_trash
 from qmae.simulation.environments import angles_of, matrices, polar, sweep
 from qmae.simulation.precision import without_autocast
+from qmae.simulation.states import embed
 from qmae.training.objective import check_finite, objective
 
 MOMENTUM, LATER_MOMENTUM, RAMP = 0.8, 0.88, 20
@@ -179,9 +182,10 @@ class Sweeps:
         for circuit, rows in enumerate(batch.rows):
             states, references = batch.states[rows], batch.references[rows]
             autoencoder = self._autoencoder(*(unitary[circuit] for unitary in unitaries))
-            fidelity = autoencoder.fidelity(states, references)
+            passage = autoencoder.run(states)
+            fidelity = passage.fidelity(references)
             if heralded:
-                success = autoencoder.success_probability(states)
+                success = passage.success_probability
                 fidelity = torch.where(success > LEAST_SUCCESS, fidelity, 0)
                 value = value + self.success_weight * success.sum()
                 if part == 0:

@@ -16,8 +16,9 @@ from qmae._progress import Progress, silent
 from qmae.data.masks import PatchMask
 from qmae.errors import DivergenceError, InputError, install_hint
 from qmae.models.choices import Preset
+from qmae.models.registry import preset_config
 from qmae.training.config import TrainingConfig
-from qmae.training.runs import Run, preset_config
+from qmae.training.runs import Run
 
 LEARNING_RATES = (5e-4, 0.2)
 """Where the peak of the schedule is searched."""

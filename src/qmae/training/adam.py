@@ -1,4 +1,4 @@
-"""What a training step does: Adam on all parameters, or sweeps over the blocks of circuits."""
+"""Adam on all parameters, with a one-cycle schedule of the learning rate."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from qmae.data.masks import Masks
-from qmae.errors import InputError
-from qmae.models.autoencoder import MaskedAutoencoder
+from qmae.models.base import TrainableModel
 from qmae.simulation.precision import without_autocast
 from qmae.training.config import TrainingConfig
-from qmae.training.objective import Trainable, check_finite, heralded, objective
-from qmae.training.sweeps import Sweeps
+from qmae.training.objective import check_finite, objective
 
 
 class Adam:
@@ -26,7 +24,7 @@ class Adam:
         total_steps: of the whole training.
     """
 
-    def __init__(self, model: Trainable, config: TrainingConfig, *, total_steps: int) -> None:
+    def __init__(self, model: TrainableModel, config: TrainingConfig, *, total_steps: int) -> None:
         self.model, self.success_weight = model, config.success_weight
         self.adam = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -68,32 +66,3 @@ class Adam:
         """Go on from there."""
         self.adam.load_state_dict(state["adam"])
         self.schedule.load_state_dict(state["schedule"])
-
-
-def check_method(model: Trainable, config: TrainingConfig) -> None:
-    """Refuse a training that a model is not made for.
-
-    Raises:
-        InputError: sweeps for a model that has no blocks for them, a success weight for a model that discards no shot,
-            or parameters of which none, or not the angles that sweeps set, are trainable.
-    """
-    if config.success_weight and not heralded(model):
-        raise InputError(f"a success weight is for heralded models, and {model.name} discards no shot: leave it out")
-    if config.method == "sweeps":
-        if not isinstance(model, MaskedAutoencoder):
-            raise InputError(f"{model.name} has no circuit: train it by adam")
-        Sweeps.check(model)
-    elif not any(parameter.requires_grad for parameter in model.parameters()):
-        raise InputError("all parameters are frozen, so nothing can be trained: call model.requires_grad_(True)")
-
-
-def build_optimizer(model: Trainable, config: TrainingConfig, *, total_steps: int) -> Adam | Sweeps:
-    """Build what the config asks for.
-
-    Raises:
-        InputError: as `check_method`.
-    """
-    check_method(model, config)
-    if isinstance(model, MaskedAutoencoder) and config.method == "sweeps":
-        return Sweeps(model, learning_rate=config.learning_rate, success_weight=config.success_weight)
-    return Adam(model, config, total_steps=total_steps)

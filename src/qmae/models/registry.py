@@ -1,0 +1,99 @@
+"""All kinds of models that are trained: how their settings are read, and how they are built, loaded and preset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from qmae.data.masks import PatchMask
+from qmae.errors import InputError
+from qmae.models.autoencoder import MaskedAutoencoder
+from qmae.models.base import TrainableModel
+from qmae.models.choices import Kind, Preset
+from qmae.models.config import PRESETS, ModelConfig
+from qmae.models.free import FreeConfig, FreeModel
+from qmae.models.networks import ClassicalConfig, ClassicalModel
+from qmae.models.pretrained import load_pretrained
+
+AnyConfig = ModelConfig | ClassicalConfig | FreeConfig
+"""What a run trains: a quantum model, a classical network, or a design with free matrices."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """One kind of models.
+
+    Attributes:
+        parse: makes a config of the `"model"` part of `config.json`.
+        build: makes a model of its config, drawing its initial parameters from a `generator`.
+    """
+
+    parse: Callable[[dict[str, Any]], AnyConfig]
+    build: Callable[..., TrainableModel]
+
+
+FAMILIES: dict[Kind, Family] = {
+    "quantum": Family(ModelConfig.from_dict, MaskedAutoencoder),
+    "network": Family(ClassicalConfig.from_dict, ClassicalModel),
+    "design": Family(FreeConfig.from_dict, FreeModel),
+}
+
+
+def parse_config(content: Mapping[str, Any]) -> AnyConfig:
+    """The config of the model that `config.json` describes.
+
+    Raises:
+        InputError: a setting is missing, unknown, of a wrong type or out of bounds, or the kind of model is unknown.
+    """
+    values = content["model"]
+    kind = content.get("kind", _kind_of_older(values))
+    if kind not in FAMILIES:
+        raise InputError(f"no kind of model {kind!r}: this version knows {', '.join(FAMILIES)}")
+    return FAMILIES[kind].parse(values)
+
+
+def _kind_of_older(values: Mapping[str, Any]) -> Kind:
+    """The kind of a model whose `config.json` does not say it, as that of format 2 and older."""
+    return "network" if "network" in values else "design" if "design" in values else "quantum"
+
+
+def build_model(config: AnyConfig, *, seed: int) -> TrainableModel:
+    """Build an untrained model.
+
+    Args:
+        config: what it is.
+        seed: of its initial parameters.
+    """
+    return FAMILIES[config.kind].build(config, generator=torch.Generator().manual_seed(seed))
+
+
+def load_model(folder: Path) -> TrainableModel:
+    """Load a model of any kind from its folder.
+
+    Raises:
+        InputError: no such folder, or it holds no model.
+    """
+    return load_pretrained(folder, parse_config, lambda config: build_model(config, seed=0))
+
+
+def preset_config(preset: Preset, patch: PatchMask, **settings: Any) -> ModelConfig | ClassicalConfig:
+    """The config of a preset: a quantum model, or a classical network.
+
+    Args:
+        preset: which.
+        patch: the masks it is made for.
+        **settings: fields of `ModelConfig` in the place of the preset's.
+
+    Raises:
+        InputError: settings that do not go together, or any for a classical network.
+    """
+    if preset in PRESETS:
+        return ModelConfig.preset(preset, patch, **settings)
+    if settings:
+        names = ", ".join("--" + name.replace("_", "-") for name in settings)
+        raise InputError(f"{names}: of a circuit, which {preset} has none of; leave it out")
+    return ClassicalConfig(patch, preset)  # pyright: ignore[reportArgumentType]
