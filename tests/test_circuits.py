@@ -70,9 +70,9 @@ def test_every_circuit_gives_the_fidelity_and_the_reconstruction(overlap, reset,
     circuit = AutoencoderCircuit(ansatz, trash, overlap, reset)
     device = qp.device("default.qubit", wires=circuit.num_wires + len(trash))
     found = qp.QNode(circuit.fidelity, device)(angles.numpy(), filled.numpy(), original.numpy())
-    assert found == pytest.approx(simulated.fidelity(filled[None], original[None]).item(), abs=1e-10)
+    assert found == pytest.approx(simulated.run(filled[None]).fidelity(original[None]).item(), abs=1e-10)
     pixels = qp.QNode(circuit.probabilities, device)(angles.numpy(), filled.numpy())
-    np.testing.assert_allclose(pixels, simulated.readout(filled[None])[0], atol=1e-10)
+    np.testing.assert_allclose(pixels, simulated.run(filled[None]).probabilities[0], atol=1e-10)
 
 
 def test_the_papers_circuit_has_its_wires_and_its_value():
@@ -133,7 +133,7 @@ def test_a_preparation_has_the_right_number_of_amplitudes_of_norm_1():
 
 def simulated(circuit, angles, filled, original):
     simulation = tied(build_encoder(angles, circuit.ansatz, circuit.trash_wires, states=1))
-    return simulation.fidelity(filled[None], original[None])[0]
+    return simulation.run(filled[None]).fidelity(original[None])[0]
 
 
 @pytest.mark.parametrize("kinds", [("swap", "swap"), ("inverse", "swap")])

@@ -267,7 +267,7 @@ def test_verify_prints_every_circuit_and_fails_where_one_differs(command, run_fo
     code, out, _ = command("verify", run_folder, "--images", 1)
     assert code == 0
     assert out.count("worst difference in fidelity") == 5
-    monkeypatch.setattr("qmae.circuits.autoencoder.BLOCKS", {"su4": tuple(reversed(qmae.Ansatz(2).block))})
+    monkeypatch.setattr("qmae.circuits.templates.BLOCKS", {"su4": tuple(reversed(qmae.Ansatz(2).block))})
     assert_refused(command("verify", run_folder, "--images", 1), "simulation and circuit differ")
 
 

@@ -29,7 +29,8 @@ def loss(kind, ansatz, angles, states, references, *, heralded=False):
     encoder = kind.build(angles, ansatz, (0,))
     autoencoder = Autoencoder(encoder, encoder, heralded=heralded)
     # Not linear in the fidelities, so that nothing of the second derivative cancels.
-    return (autoencoder.fidelity(states, references) ** 2).sum() + (autoencoder.readout(states) ** 2).sum()
+    passage = autoencoder.run(states)
+    return (passage.fidelity(references) ** 2).sum() + (passage.probabilities**2).sum()
 
 
 def difference(function, point, direction, step=1e-5):
@@ -303,5 +304,5 @@ def test_fidelity_of_runs_that_are_hardly_ever_kept(phase):
     columns = torch.stack([1e-25 * phase * torch.eye(4), torch.eye(4) * phase], 1)
     autoencoder = Autoencoder(DenseEncoder(columns), None, heralded=True)
     state = torch.tensor([[0.6, 0.8, 0.0, 0.0]])
-    assert autoencoder.fidelity(state, state).item() == pytest.approx(1, abs=1e-6)
-    assert autoencoder.readout(state)[0].tolist() == pytest.approx([0.36, 0.64, 0, 0], abs=1e-6)
+    assert autoencoder.run(state).fidelity(state).item() == pytest.approx(1, abs=1e-6)
+    assert autoencoder.run(state).probabilities[0].tolist() == pytest.approx([0.36, 0.64, 0, 0], abs=1e-6)

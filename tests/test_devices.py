@@ -15,7 +15,7 @@ def test_verify_finds_agreement_and_would_find_a_difference(small_case, monkeypa
     assert max(max(a.fidelity, a.probability) for a in found if a.precision == "complex128") < 1e-13
     assert 1e-10 < found[0].fidelity < 1e-6
 
-    monkeypatch.setattr("qmae.circuits.autoencoder.BLOCKS", {"su4": tuple(reversed(Ansatz(2).block))})
+    monkeypatch.setattr("qmae.circuits.templates.BLOCKS", {"su4": tuple(reversed(Ansatz(2).block))})
     assert min(agreement.fidelity for agreement in verify(model, images, masks)) > 1e-3
 
 

@@ -67,14 +67,14 @@ class Breaking(ClassicalModel):
         super().__init__(ClassicalConfig(PATCH, "autoencoder"), generator=torch.Generator().manual_seed(0))
         self.at, self.by, self.calls = at, by, 0
 
-    def _fidelity(self, images, masks):
-        found = super()._fidelity(images, masks)
+    def _measure(self, images, masks, *wanted):
+        (found,) = super()._measure(images, masks, *wanted)
         self.calls += torch.is_grad_enabled()  # those of the training
         if self.calls != self.at or not torch.is_grad_enabled():
-            return found
+            return [found]
         if isinstance(self.by, BaseException):
             raise self.by
-        return found + self.by
+        return [found + self.by]
 
 
 SOME = TrainingConfig(epochs=4, batch_size=45, learning_rate=0.01)  # two steps an epoch
@@ -130,8 +130,9 @@ def test_a_matrix_that_cannot_be_inverted_is_no_traceback(data):
 
 def test_a_validation_fidelity_that_is_not_finite_stops_the_training(data):
     class Blind(ClassicalModel):
-        def _fidelity(self, images, masks):
-            return super()._fidelity(images, masks) * (1.0 if torch.is_grad_enabled() else float("nan"))
+        def _measure(self, images, masks, *wanted):
+            (found,) = super()._measure(images, masks, *wanted)
+            return [found * (1.0 if torch.is_grad_enabled() else float("nan"))]
 
     model = Blind(ClassicalConfig(PATCH, "autoencoder"), generator=torch.Generator().manual_seed(0))
     with pytest.raises(DivergenceError, match="step 2: the validation fidelity is not finite"):

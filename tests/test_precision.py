@@ -106,11 +106,11 @@ def test_the_simulation_by_itself_under_autocast(kind, block):
     def compute():
         encoder = kind.build(angles, ansatz, (0,))
         kept = encoder.keep(states)
-        return [tied(encoder).readout(states), encoder.encode(states), kept, encoder.decode(kept)]
+        return [tied(encoder).run(states).probabilities, encoder.encode(states), kept, encoder.decode(kept)]
 
     expected, outside = compute(), kind.build(angles, ansatz, (0,))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = [*compute(), tied(outside).readout(states)]
+        found = [*compute(), tied(outside).run(states).probabilities]
     for one, other in zip(found, [*expected, expected[0]], strict=True):
         torch.testing.assert_close(one.to(other), other, rtol=0, atol=1e-5)
 

@@ -43,7 +43,7 @@ def test_fidelity_and_gradients_equal_the_full_circuit(kind, qubits, layers, tra
     theirs_in = [angles.clone().requires_grad_(), filled.clone().requires_grad_()]
     theirs = torch.stack([node(theirs_in[0], *pair) for pair in zip(theirs_in[1], originals, strict=True)])
     ours_in = [angles.clone().requires_grad_(), filled.clone().requires_grad_()]
-    ours = tied(kind.build(ours_in[0], Ansatz(qubits, layers), trash)).fidelity(ours_in[1], originals)
+    ours = tied(kind.build(ours_in[0], Ansatz(qubits, layers), trash)).run(ours_in[1]).fidelity(originals)
 
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
     for mine, other in zip(
@@ -75,7 +75,7 @@ def test_readout_and_trash_equal_measurements_of_the_circuit(kind, generator):
     node = qp.QNode(output_probabilities(4), qp.device("default.qubit", wires=5), interface="torch")
     fast = kind.build(angles, Ansatz(4), (0,))
     encoded = fast.encode(filled)
-    for ours, state, pixels in zip(tied(fast).readout(filled), encoded, filled, strict=True):
+    for ours, state, pixels in zip(tied(fast).run(filled).probabilities, encoded, filled, strict=True):
         output, trash = node(angles, pixels)
         torch.testing.assert_close(ours, output, rtol=0, atol=1e-12)
         torch.testing.assert_close((state.abs() ** 2).sum(1), trash, rtol=0, atol=1e-12)
@@ -107,7 +107,8 @@ def test_both_ways_agree(qubits, layers, trash, block):
     for kind in (DenseEncoder, StateVectorEncoder):
         fast = kind.build(angles, ansatz, trash)
         encoded = fast.encode(filled)
-        pixels, fidelity = tied(fast).readout(filled), tied(fast).fidelity(filled, originals)
+        passage = tied(fast).run(filled)
+        pixels, fidelity = passage.probabilities, passage.fidelity(originals)
         # A sum that weighs every image and pixel differently, so that no gradient cancels.
         total = fidelity @ torch.arange(3.0).double() + (pixels.cumsum(1) ** 2).mean()
         found.append([encoded, pixels, fidelity, *torch.autograd.grad(total, (angles, filled))])
@@ -123,7 +124,8 @@ def test_gradients_are_slopes(kind, qubits, layers):
 
     def outputs(angles, states):
         fast = tied(kind.build(angles, ansatz, (0,)))
-        return fast.fidelity(states, random_states(qubits, seed=2)), fast.readout(states)
+        passage = fast.run(states)
+        return passage.fidelity(random_states(qubits, seed=2)), passage.probabilities
 
     assert torch.autograd.gradcheck(outputs, inputs)
 
@@ -136,7 +138,7 @@ def test_memory_of_state_vectors_does_not_grow_with_depth():
         fast = StateVectorEncoder.build(random_angles(ansatz), ansatz, (0,))
         fast = replace(fast, unitaries=fast.unitaries.requires_grad_())
         with LiveTensors(at_least=states.numel()) as live:
-            tied(fast).fidelity(states, states).sum().backward()
+            tied(fast).run(states).fidelity(states).sum().backward()
         peaks.append(live.peak / states.numel())
     assert peaks[0] == peaks[1] > 0
 

@@ -68,13 +68,14 @@ class States:
                 raise InputError(
                     f"image {empty[0]} has no lit pixel outside its hole: no state to prepare; leave it out"
                 )
+            outputs = model.complete(images, masks)
             parts = (
                 torch.stack([model.angles_at(position) for position in masks.position]),
                 filled,
                 embed_references(images),
-                model.fidelity(images, masks),
-                model.probabilities(images, masks).flatten(1),
-                model.success_probability(images, masks),
+                outputs.fidelity,
+                outputs.probabilities.flatten(1),
+                outputs.success_probability,
             )
         return cls(*(part.numpy() for part in parts))
 

@@ -80,7 +80,7 @@ def matrix_step(
     def backward() -> None:
         encoder = DenseEncoder(split_trash(matrix().T.contiguous(), model.config.trash_wires))
         states = embed(model.fill(images, masks).flatten(1))
-        (1 - Autoencoder(encoder, encoder).fidelity(states, embed_references(images))).mean().backward()
+        (1 - Autoencoder(encoder, encoder).run(states).fidelity(embed_references(images))).mean().backward()
 
     return adam_step(model, backward)
 
