@@ -18,7 +18,7 @@ from qmae.errors import InputError
 from qmae.models.choices import Design, Network
 from qmae.models.free import FreeConfig
 from qmae.models.networks import ClassicalConfig
-from qmae.models.registry import load_model
+from qmae.models.registry import from_pretrained
 from qmae.models.weights import load_tensors, save_tensors
 from qmae.training.checkpoints import checkpoint_bytes, load_checkpoint, sketch
 from qmae.training.runs import Run
@@ -88,12 +88,12 @@ def test_no_flipped_bit_of_a_checkpoint_is_resumed(stopped, data):
 
 def test_a_flipped_bit_of_the_weights_is_refused_or_changes_nothing(stopped):
     path, chosen = stopped / "model.safetensors", random.Random(1)
-    content, whole = path.read_bytes(), load_model(stopped).state_dict()
+    content, whole = path.read_bytes(), from_pretrained(stopped).state_dict()
     refused = 0
     for bit in (chosen.randrange(8 * len(content)) for _ in range(200)):
         path.write_bytes(flipped(content, bit))
         try:
-            found = load_model(stopped).state_dict()
+            found = from_pretrained(stopped).state_dict()
         except InputError:
             refused += 1
         else:
@@ -107,7 +107,7 @@ def test_files_cut_short_are_one_line(stopped, name, length):
     content = (stopped / name).read_bytes()
     (stopped / name).write_bytes(content[:length])
     with pytest.raises(InputError) as refused:
-        (Run.open(stopped).train if name == "checkpoint.pt" else lambda: load_model(stopped))()
+        (Run.open(stopped).train if name == "checkpoint.pt" else lambda: from_pretrained(stopped))()
     assert one_line(refused.value)
 
 
@@ -232,7 +232,7 @@ def test_settings_and_weights_of_two_models_are_not_mixed(tmp_path):
         MaskedAutoencoder.from_preset("qmae", patch=PATCH, initial_spread=spread).save_pretrained(tmp_path / name)
     shutil.copy(tmp_path / "one" / "config.json", tmp_path / "two")
     with pytest.raises(InputError, match="not of the model whose weights lie beside it"):
-        load_model(tmp_path / "two")
+        from_pretrained(tmp_path / "two")
 
 
 def test_weights_without_a_checksum_are_read_but_must_be_finite(tmp_path):
@@ -240,10 +240,10 @@ def test_weights_without_a_checksum_are_read_but_must_be_finite(tmp_path):
     model.save_pretrained(tmp_path)
     path = tmp_path / "model.safetensors"
     save_file(load_file(path), path)
-    assert torch.equal(load_model(tmp_path).angles, model.angles)
+    assert torch.equal(from_pretrained(tmp_path).angles, model.angles)
     save_file({**load_file(path), "token": torch.full((4, 4), float("nan"))}, path)
     with pytest.raises(InputError, match="token holds NaN"):
-        load_model(tmp_path)
+        from_pretrained(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_huge_and_wrong_settings_are_refused_before_anything_is_built(tmp_path, 
     config = json.loads((tmp_path / "config.json").read_text())
     config["model"] |= change
     (tmp_path / "config.json").write_text(json.dumps(config))
-    for read in (load_model, MaskedAutoencoder.from_pretrained, lambda folder: Run.open(folder).load()):
+    for read in (from_pretrained, MaskedAutoencoder.from_pretrained, lambda folder: Run.open(folder).load()):
         with pytest.raises(InputError) as refused:
             read(tmp_path)
         assert one_line(refused.value)
@@ -306,4 +306,4 @@ def test_pipes_and_devices_are_no_weights(tmp_path):
         (tmp_path / name).unlink()
         os.mkfifo(tmp_path / name)
         with pytest.raises(InputError, match="no regular file"):
-            load_model(tmp_path)
+            from_pretrained(tmp_path)

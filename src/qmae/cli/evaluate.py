@@ -151,11 +151,11 @@ def reconstruct(
     from qmae.data.images import load_lit_files
     from qmae.evaluation.metrics import scale_to_maximum
     from qmae.evaluation.pictures import pictures
-    from qmae.models.registry import load_model
+    from qmae.models.registry import from_pretrained
     from qmae.reports.figures import reconstructions
     from qmae.reports.style import render
 
-    model = load_model(run)
+    model = from_pretrained(run)
     patch = model.config.patch
     generator = torch.Generator().manual_seed(seed)
     if position is not None:

@@ -256,6 +256,42 @@ class TestSet:
         )
 
 
+def evaluate(
+    model: Model,
+    images: Float[Tensor, "images size size"],
+    labels: Int[Tensor, " images"] | None = None,
+    *,
+    patch: PatchMask | None = None,
+    classifier: nn.Module | None = None,
+    mask_seed: int = 0,
+    device: torch.device | str = "cpu",
+) -> list[Row]:
+    """Measure a model or a baseline on images.
+
+    Args:
+        model: what is measured.
+        images: the originals, in [0, 1].
+        labels: -1 where unknown; without any, accuracies are None.
+        patch: the masks; by default those that the model was made for.
+        classifier: judges the reconstructions, from `load_classifier`.
+        mask_seed: of the masks.
+        device: where to compute.
+
+    Returns:
+        One row for each readout.
+
+    Raises:
+        InputError: images, labels or a classifier that do not fit, or a baseline without masks.
+    """
+    patch = patch or model.made_for
+    if patch is None:
+        raise InputError(f"{model.name} is made for any masks: say which, such as patch=PatchMask()")
+    check_tensor(images)
+    unknown = torch.full((len(images),), -1)
+    test = TestSet(images, unknown if labels is None else labels, classifier, mask_seed=mask_seed, device=device)
+    return test.measure(model, patch)
+
+
 def _values(
     reconstructions: Float[Tensor, "images size size"], originals: Float[Tensor, "images size size"], masks: Masks
 ) -> tuple[dict[str, Float[Tensor, " images"]], Float[Tensor, "images size size"]]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
+from qmae._values import SEEDS, choice, whole
 from qmae.data.masks import PatchMask
 from qmae.errors import InputError
 from qmae.models.autoencoder import MaskedAutoencoder
@@ -17,7 +19,7 @@ from qmae.models.choices import Kind, Preset
 from qmae.models.config import PRESETS, ModelConfig
 from qmae.models.free import FreeConfig, FreeModel
 from qmae.models.networks import ClassicalConfig, ClassicalModel
-from qmae.models.pretrained import load_pretrained
+from qmae.models.pretrained import SHIPPED, load_pretrained
 
 AnyConfig = ModelConfig | ClassicalConfig | FreeConfig
 """What a run trains: a quantum model, a classical network, or a design with free matrices."""
@@ -71,8 +73,40 @@ def build_model(config: AnyConfig, *, seed: int) -> TrainableModel:
     return FAMILIES[config.kind].build(config, generator=torch.Generator().manual_seed(seed))
 
 
-def load_model(folder: Path) -> TrainableModel:
-    """Load a model of any kind from its folder.
+def list_models(pattern: str = "*", *, pretrained: bool = False) -> list[str]:
+    """The names that `create_model` takes, or those that `from_pretrained` does.
+
+    Args:
+        pattern: which of them, as of file names: `"qmae*"`.
+        pretrained: trained models that the package brings, in place of presets.
+    """
+    return fnmatch.filter(SHIPPED if pretrained else get_args(Preset), pattern)
+
+
+def create_model(
+    preset: Preset, *, patch: PatchMask | None = None, seed: int = 0, **settings: Any
+) -> MaskedAutoencoder | ClassicalModel:
+    """Build an untrained model.
+
+    Args:
+        preset: a name of `list_models`.
+        patch: the masks it is made for; 25% of 16 x 16 pixels on a grid by default.
+        seed: of its initial parameters.
+        **settings: fields of `ModelConfig` in the place of the preset's, for a quantum model.
+
+    Raises:
+        InputError: no such preset, or settings that do not go together, or any for a classical network.
+    """
+    choice(preset, "preset", Preset)
+    config = preset_config(preset, PatchMask() if patch is None else patch, **settings)
+    return build_model(config, seed=whole(seed, "seed", *SEEDS))  # pyright: ignore[reportReturnType] of these two kinds
+
+
+def from_pretrained(folder: str | Path) -> TrainableModel:
+    """Load a model of any kind.
+
+    Args:
+        folder: of a training run or of `save_pretrained`, or a name of `list_models(pretrained=True)`.
 
     Raises:
         InputError: no such folder, or it holds no model.

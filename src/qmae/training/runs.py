@@ -22,7 +22,7 @@ from qmae.data.splits import image_keys
 from qmae.errors import InputError
 from qmae.models.base import TrainableModel
 from qmae.models.pretrained import CONFIG, FORMAT, SHIPPED, WEIGHTS, check_format, locate, packaged
-from qmae.models.registry import AnyConfig, build_model, load_model, parse_config
+from qmae.models.registry import AnyConfig, build_model, from_pretrained, parse_config
 from qmae.models.weights import load_tensors
 from qmae.training.config import TrainingConfig
 from qmae.training.locks import locked
@@ -297,7 +297,7 @@ class Run:
         for name in (HISTORY, WEIGHTS):
             if os.path.lexists(self.folder / name):
                 self._check_sum(name)
-        return load_model(self.folder)
+        return from_pretrained(self.folder)
 
     @property
     def is_packaged(self) -> bool:
