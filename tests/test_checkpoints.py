@@ -41,7 +41,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 from qmae import ModelConfig, PatchMask, TrainingConfig
-from qmae.runs import Run
+from qmae.training.runs import Run
 
 @contextmanager
 def stop(description, total):

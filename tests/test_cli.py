@@ -17,7 +17,7 @@ from PIL import Image
 import qmae
 from qmae.data.images import load_images
 
-YARDSTICKS = ("original", "knn", "ridge", "token", "mean", "nothing")
+BASELINES = ("original", "knn", "ridge", "token", "mean", "nothing")
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_train_evaluate_and_reconstruct(command, small_data, tmp_path):
     code, out, _ = command("evaluate", run, "--images", 20, "--save-reconstructions", tmp_path / "r.npz")
     assert code == 0
     rows = json.loads((run / "metrics.json").read_text())["rows"]
-    assert [row["model"] for row in rows] == [name for name in ("qae", *YARDSTICKS) for _ in "ab"]
+    assert [row["model"] for row in rows] == [name for name in ("qae", *BASELINES) for _ in "ab"]
     assert all(row["images"] == 20 and row["accuracy"] is None for row in rows)
     with np.load(tmp_path / "r.npz") as arrays:
         assert arrays["reconstructions"].shape == (20, 8, 8)
@@ -240,7 +240,8 @@ def test_the_library_loads_nothing_it_does_not_need():
 
 
 def test_every_public_name_can_be_imported():
-    for name in qmae.__all__:
+    assert qmae.__version__.count(".") == 2
+    for name in set(qmae.__all__) - {"__version__"}:
         assert getattr(qmae, name).__module__.startswith("qmae.")
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = qmae.nonsense
@@ -458,7 +459,7 @@ def test_compare_puts_runs_between_floor_and_ceiling(command, tmp_path, small_da
     out = tmp_path / "comparison"
     code, _, errors = command("compare", *runs, "--out", out)
     assert code == 0, errors
-    names = [*YARDSTICKS, "autoencoder", "qae"]
+    names = [*BASELINES, "autoencoder", "qae"]
     assert [row["model"] for row in json.loads((out / "metrics.json").read_text())["rows"]] == names
     assert {path.name for path in out.iterdir()} == {
         "metrics.json",
@@ -490,7 +491,7 @@ def test_study_writes_a_report_and_does_nothing_twice(command, tmp_path, small_d
     assert code == 0, errors
     assert len(re.findall("fidelity", printed)) == 9
     rows = json.loads((tmp_path / "study" / "metrics.json").read_text())["rows"]
-    assert [row["model"] for row in rows] == [*YARDSTICKS, "qmae", "qae", "tied"]
+    assert [row["model"] for row in rows] == [*BASELINES, "qmae", "qae", "tied"]
     assert command(*study)[1].count("fidelity") == 0
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")

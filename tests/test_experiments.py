@@ -34,15 +34,15 @@ def reproduced(protocol, tmp_path_factory):
     return results, folder, seen, judge
 
 
-def test_every_table_has_both_models_and_all_yardsticks(reproduced):
+def test_every_table_has_both_models_and_all_baselines(reproduced):
     results, _, seen, _ = reproduced
-    yardsticks = ("original", "knn", "ridge", "token", "mean", "nothing")
+    baselines = ("original", "knn", "ridge", "token", "mean", "nothing")
     assert seen == results.rows
     for readout in ("probability", "amplitude"):
-        for model, seeds in (("qmae", 2), ("qae", 2), *((name, 1) for name in yardsticks)):
+        for model, seeds in (("qmae", 2), ("qae", 2), *((name, 1) for name in baselines)):
             assert len(trained_for(results, model, 0.25, readout)) == seeds
         for ratio in RATIOS:
-            for model in ("qmae", *yardsticks):
+            for model in ("qmae", *baselines):
                 assert trained_for(results, model, ratio, readout)
             assert len(results.select(model="qmae", trained_ratio=ratio, mask_ratio=0.25, readout=readout)) == 2
 

@@ -134,7 +134,7 @@ def test_a_planted_link_is_not_followed(tmp_path):
 def test_names_of_partial_files_cannot_be_foretold(tmp_path):
     script = """
 import sys, pathlib
-from qmae.files import write_atomically
+from qmae._files import write_atomically
 names = []
 sys.addaudithook(lambda event, arguments: names.append(arguments[0]) if event == "os.rename" else None)
 for _ in range(20):
@@ -147,7 +147,7 @@ assert len(set(map(str, names))) == 20
 def test_two_writers_of_one_file_do_not_disturb_each_other(tmp_path):
     script = """
 import sys, pathlib
-from qmae.files import write_atomically
+from qmae._files import write_atomically
 for _ in range(300):
     write_atomically(pathlib.Path(sys.argv[1]), sys.argv[2] * 10_000)
 """
@@ -166,7 +166,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     script = f"""
 import pathlib, resource, sys
 from qmae.errors import InputError
-from qmae.files import write_atomically
+from qmae._files import write_atomically
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, {resource.RLIM_INFINITY}))
 try:
     write_atomically(pathlib.Path(sys.argv[1]), "n" * 100_000)
@@ -188,7 +188,7 @@ sys.addaudithook(lambda event, arguments: calls.append("rename") if event == "os
 sys.setprofile(
     lambda frame, event, called: calls.append("sync") if event == "c_call" and called is sync else None
 )
-from qmae.files import write_atomically
+from qmae._files import write_atomically
 write_atomically(pathlib.Path(sys.argv[1]), "x")
 sys.setprofile(None)
 print(*calls)
@@ -233,7 +233,7 @@ def test_new_file_leaves_alone_what_lies_there(tmp_path):
 
 HOLD = """
 import pathlib, sys, time
-from qmae.locks import locked
+from qmae.training.locks import locked
 with locked(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)
@@ -259,7 +259,7 @@ def test_many_processes_that_want_one_folder_get_it_one_at_a_time(tmp_path):
     script = """
 import pathlib, sys
 from qmae.errors import InputError
-from qmae.locks import locked
+from qmae.training.locks import locked
 folder, done = pathlib.Path(sys.argv[1]), 0
 while done < 50:
     try:

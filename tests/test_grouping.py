@@ -148,7 +148,7 @@ def test_saved_models_are_told_apart_by_their_folders(train, test_set, tmp_path)
     assert histories(found, [run]).keys() == {"qmae"}
 
 
-def test_yardsticks_of_one_name_are_told_apart_or_refused(train, test_set):
+def test_baselines_of_one_name_are_told_apart_or_refused(train, test_set):
     run, images = train(quantum()), test_set.images
     found = compare([run], [NearestNeighbours(images, 1), NearestNeighbours(images, 3), Ridge(images)], test_set)
     assert set(groups(found)) == {"knn, 1 neighbour", "knn, 3 neighbours", "ridge", "qmae"}

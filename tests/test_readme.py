@@ -1,16 +1,35 @@
-"""The README's Python runs, in order, as it stands there."""
+"""The Python of README and docs runs, in order, as it stands there; links and figures lead somewhere."""
 
 import re
 from pathlib import Path
 
-README = Path(__file__).parent.parent / "README.md"
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 
-def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
+def python_of(*pages: str) -> list[str]:
+    return [
+        block
+        for page in pages
+        for block in re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), flags=re.DOTALL)
+    ]
+
+
+def test_the_python_of_the_readme_runs(capsys):
+    (block,) = python_of("README.md")
+    names = {}
+    exec(block, names)
+    assert names["outputs"].fidelity.shape == (10,)
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["amplitude", "probability"]
+
+
+def test_the_python_of_the_docs_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
-    assert len(blocks) >= 2
+    blocks = python_of("docs/start.md", "docs/devices.md")
+    assert len(blocks) == 3
     for block in blocks:
         exec(block, names)
     assert names["images"].shape == (10_000, 16, 16)
@@ -20,6 +39,7 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
     assert abs(float(found) - exact) < 1e-5
 
 
-def test_links_and_figures_of_the_readme_exist():
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README.read_text()):
-        assert (README.parent / target).exists(), target
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_figures_exist(page):
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target

@@ -66,7 +66,7 @@ def test_the_tokens_rule_is_exact_for_any_shift(small_case, shift):
 
     def fidelity(pixels):
         state, original = embed(pixels.flatten())[None], embed(images[0].flatten())[None]
-        return simulated.fidelity(state, original)[0]
+        return simulated.run(state).fidelity(original)[0]
 
     (expected,) = torch.autograd.grad(fidelity(filled), filled)
     found = token_gradient(lambda pixels: fidelity(pixels).item(), filled.detach(), masks.hidden[0], shift=shift)

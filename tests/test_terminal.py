@@ -96,8 +96,8 @@ def test_a_drawing_opens_no_window_of_pyplot_and_leaves_its_backend():
     code = """
 import matplotlib
 from qmae import Ansatz
-from qmae.circuits import AutoencoderCircuit
-from qmae.drawing import figure
+from qmae import AutoencoderCircuit
+from qmae.circuits.drawing import figure
 figure("block", AutoencoderCircuit(Ansatz(2)))
 from matplotlib import pyplot
 print(matplotlib.get_backend(), pyplot.get_fignums())

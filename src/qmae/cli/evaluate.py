@@ -60,7 +60,7 @@ def evaluate(
     ] = None,
     accelerator: AcceleratorOption = "auto",
 ) -> None:
-    """Measure a run on test images, beside the yardsticks; keeps the rows in `metrics.json` of the run folder.
+    """Measure a run on test images, beside the baselines; keeps the rows in `metrics.json` of the run folder.
 
     What was measured there under other settings is kept, what was measured under the same is replaced. Of a model of
     the package nothing is written without `--out`.

@@ -110,12 +110,12 @@ def compare(
         typer.Argument(help="Run folders, of quantum models, networks or searches, or `qmae-plus-25`, of the package."),
     ],
     out: Annotated[Path, typer.Option(help="Folder for report, figures and metrics.json.")] = Path("comparison"),
-    baselines: Annotated[Literal["all", "none"], typer.Option(help="Yardsticks beside the runs.")] = "all",
+    baselines: Annotated[Literal["all", "none"], typer.Option(help="Baselines beside the runs.")] = "all",
     images: Annotated[int | None, typer.Option(min=1, max=MOST, help="Only the first so many test images.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="Seed of the test masks.")] = 0,
     accelerator: AcceleratorOption = "auto",
 ) -> None:
-    """Compare runs with each other and with the yardsticks, on the same test images under the same masks.
+    """Compare runs with each other and with the baselines, on the same test images under the same masks.
 
     Runs that differ in nothing but their seed are one line; what sets lines of the same name apart is said.
 
@@ -125,7 +125,7 @@ def compare(
     from qmae.evaluation.comparison import common_data, common_patch, line_up
     from qmae.evaluation.comparison import compare as measure
     from qmae.evaluation.evaluate import TestSet
-    from qmae.evaluation.measuring import yardsticks
+    from qmae.evaluation.measuring import all_baselines
     from qmae.reports.comparison import write_comparison
     from qmae.training.runs import Run
 
@@ -145,7 +145,7 @@ def compare(
         progress=show_progress,
     )
     folder = work_in(context, new_folder(out))
-    others = yardsticks(data, patch.image_size) if baselines == "all" else []
+    others = all_baselines(data, patch.image_size) if baselines == "all" else []
     say_what_is_left_out(test)
     comparison = measure(opened, others, test, on_row=lambda row: print_rows([row]))
     write_comparison(comparison, opened, test, folder)
@@ -162,7 +162,7 @@ def study(
     jobs: JobsOption = 1,
     accelerator: AcceleratorOption = "auto",
 ) -> None:
-    """The whole comparison: quantum models, networks, designs and yardsticks, over seeds and kinds of masks.
+    """The whole comparison: quantum models, networks, designs and baselines, over seeds and kinds of masks.
 
     Interrupted, the same command goes on where it stopped: nothing is trained or measured twice.
 

@@ -1,4 +1,4 @@
-"""Models and yardsticks on the same images under the same masks: one table, differences image by image."""
+"""Models and baselines on the same images under the same masks: one table, differences image by image."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from qmae.evaluation.grouping import variants
 from qmae.evaluation.pictures import Pictures, first_of_each_class
 from qmae.evaluation.rows import FORMAT, Row, group_of
 from qmae.models.base import Model, TrainableModel
-from qmae.models.baselines import Yardstick
+from qmae.models.baselines import PixelModel
 from qmae.simulation.states import read_out
 from qmae.training.runs import Run, check_distinct, settings_of
 
@@ -41,7 +41,7 @@ class Comparison:
 
     Attributes:
         pictures: the first image of every class, reconstructed by the first run of every group.
-        rows: one per yardstick and run, in this order, readout `amplitude`.
+        rows: one per baseline and run, in this order, readout `amplitude`.
         fidelities: of every image, by group, one tensor per run.
     """
 
@@ -148,28 +148,28 @@ def line_up(runs: Sequence[Run]) -> list[Contender]:
 
 def compare(
     runs: Sequence[Run],
-    yardsticks: Iterable[Yardstick],
+    baselines: Iterable[PixelModel],
     test: TestSet,
     *,
     readout: Readout = "amplitude",
     on_row: Callable[[Row], None] = lambda row: None,
 ) -> Comparison:
-    """Measure runs and yardsticks under the masks that the runs were trained for.
+    """Measure runs and baselines under the masks that the runs were trained for.
 
     Args:
         runs: trained runs, all with the same masks.
-        yardsticks: what they are held against.
+        baselines: what they are held against.
         test: what to measure on.
         readout: what is taken for a pixel's value.
         on_row: called with every row as soon as it is known.
 
     Raises:
         InputError: the runs differ in their masks or in what they were trained on, or one is given twice; or two
-            yardsticks are alike, or have the name of a model.
+            baselines are alike, or have the name of a model.
     """
-    contenders, known = line_up(runs), list(yardsticks)
+    contenders, known = line_up(runs), list(baselines)
     patch = common_patch(runs)
-    names = variants([(yardstick.name, yardstick.settings) for yardstick in known])
+    names = variants([(baseline.name, baseline.settings) for baseline in known])
     _check_names(known, names, contenders)
     masks, shown = test.masks(patch), first_of_each_class(test.labels)
     comparison = Comparison(Pictures(test.images[shown], masks[shown].hidden, {}, {}))
@@ -184,18 +184,18 @@ def compare(
             comparison.pictures.fidelity[row.group] = outputs.fidelity[shown]
         on_row(row)
 
-    for yardstick, variant in zip(known, names, strict=True):
-        measure(yardstick, variant)
+    for baseline, variant in zip(known, names, strict=True):
+        measure(baseline, variant)
     for contender in contenders:
         training = contender.run.training
         measure(contender.model, contender.variant, training and training.seed, contender.run.seconds)
     return comparison
 
 
-def _check_names(yardsticks: Sequence[Yardstick], names: Sequence[str], contenders: Sequence[Contender]) -> None:
+def _check_names(baselines: Sequence[PixelModel], names: Sequence[str], contenders: Sequence[Contender]) -> None:
     taken = {group_of(contender.model.name, contender.variant) for contender in contenders}
-    for yardstick, variant in zip(yardsticks, names, strict=True):
-        group = group_of(yardstick.name, variant)
+    for baseline, variant in zip(baselines, names, strict=True):
+        group = group_of(baseline.name, variant)
         if group in taken:
             raise InputError(f"two of what is compared are called {group}, and nothing tells them apart: leave one out")
         taken.add(group)

@@ -59,6 +59,7 @@ def complete(
             index.
     """
     device = usable_device(device)
+    images = model.fitted(images, masks)
     if isinstance(model, TrainableModel):
         model.to(device)
     outputs = model.complete(images.to(device), masks.to(device)).to("cpu")

@@ -72,7 +72,7 @@ WORDS: dict[str, Callable[[Any], str]] = {
 
 
 def settings_of_model(subject: Model) -> dict[str, Any]:
-    """All that fixes what a model or a yardstick is but its parameters."""
+    """All that fixes what a model or a baseline is but its parameters."""
     config = getattr(subject, "config", None)
     return flat(asdict(config)) if config else dict(subject.settings)
 

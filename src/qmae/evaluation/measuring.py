@@ -1,4 +1,4 @@
-"""One run beside the yardsticks, under the same masks."""
+"""One run beside the baselines, under the same masks."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from qmae.data.masks import PatchMask
 from qmae.evaluation.evaluate import TestSet
 from qmae.evaluation.grouping import variants
 from qmae.evaluation.rows import Row
-from qmae.models.baselines import MeanPatch, NearestNeighbours, Nothing, Original, Ridge, TokenPatch, Yardstick
+from qmae.models.baselines import MeanPatch, NearestNeighbours, Nothing, Original, PixelModel, Ridge, TokenPatch
 from qmae.training.runs import Run, settings_of
 
 
-def yardsticks(data: str, size: int) -> list[Yardstick]:
+def all_baselines(data: str, size: int) -> list[PixelModel]:
     """The rows that no table may lack, from the ceiling to the floor.
 
     Black images of the data, which no run is trained on, are left out.
@@ -25,7 +25,7 @@ def yardsticks(data: str, size: int) -> list[Yardstick]:
 def measure_run(
     run: Run, test: TestSet, patch: PatchMask, *, on_rows: Callable[[list[Row]], None] = lambda rows: None
 ) -> list[Row]:
-    """Measure one trained run and the yardsticks under the same masks.
+    """Measure one trained run and the baselines under the same masks.
 
     Args:
         run: a run with at least one finished epoch, or another model's folder.
@@ -38,8 +38,8 @@ def measure_run(
     (variant,) = variants([(model.name, settings)])
     rows = test.measure(model, patch, seed=seed, train_seconds=run.seconds, variant=variant)
     on_rows(rows)
-    for yardstick in yardsticks(run.data, patch.image_size):
-        more = test.measure(yardstick, patch)
+    for baseline in all_baselines(run.data, patch.image_size):
+        more = test.measure(baseline, patch)
         on_rows(more)
         rows += more
     return rows

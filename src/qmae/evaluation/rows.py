@@ -44,7 +44,7 @@ class Row:
     """One line of a table: one model, one kind of mask, one readout; means over the images.
 
     Attributes:
-        model: the preset, network, design or yardstick: `qmae`, `unet`, `tied`, `nothing`, ...
+        model: the preset, network, design or baseline: `qmae`, `unet`, `tied`, `nothing`, ...
         mask_ratio: share of the pixels that was hidden in this evaluation.
         trained_ratio: share that was hidden in training; None for a baseline.
         placement: where the masks lie.

@@ -14,7 +14,7 @@ from qmae._progress import Progress, silent
 from qmae.data.choices import Placement
 from qmae.data.masks import PatchMask
 from qmae.evaluation.evaluate import TestSet
-from qmae.evaluation.measuring import yardsticks
+from qmae.evaluation.measuring import all_baselines
 from qmae.evaluation.pictures import Pictures, first_of_each_class, pictures
 from qmae.evaluation.rows import Row, metrics_json
 from qmae.models.base import Model
@@ -152,7 +152,7 @@ def reproduce(
         device=device,
         progress=progress,
     )
-    known = yardsticks(protocol.data, protocol.size)
+    known = all_baselines(protocol.data, protocol.size)
     results = Results(protocol, test.classifier_accuracy)
     subjects: dict[float, list[Model]] = {ratio: list(known) for ratio in RATIOS}
 
@@ -162,8 +162,8 @@ def reproduce(
         on_rows(rows)
 
     for ratio in RATIOS:
-        for yardstick in known:
-            measure(yardstick, ratio)
+        for baseline in known:
+            measure(baseline, ratio)
     for run in protocol.runs(folder):
         model, history = run.train(device=device, progress=progress), run.history()
         assert run.training is not None  # it was trained just now

@@ -1,4 +1,4 @@
-"""The whole comparison: every model over several seeds, under several kinds of masks, between its yardsticks."""
+"""The whole comparison: every model over several seeds, under several kinds of masks, between floor and ceiling."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from qmae.data.masks import PatchMask
 from qmae.errors import InputError
 from qmae.evaluation.comparison import Comparison, compare
 from qmae.evaluation.evaluate import TestSet
-from qmae.evaluation.measuring import yardsticks
+from qmae.evaluation.measuring import all_baselines
 from qmae.evaluation.pictures import first_of_each_class
 from qmae.evaluation.rows import Row, metrics_json
 from qmae.experiments.ceiling import best_on_validation, searches
@@ -148,7 +148,7 @@ def study(
     progress: Progress = silent,
     on_row: Callable[[Row], None] = lambda row: None,
 ) -> StudyResults:
-    """Train every model, search every design, and measure all beside the yardsticks.
+    """Train every model, search every design, and measure all beside the baselines.
 
     Trainings, searches and measurements that lie finished in `folder` are not repeated.
 
@@ -186,18 +186,18 @@ def _measured(path: Path, runs: Sequence[Run], test: TestSet, on_row: Callable[[
 
     What cannot be read, or was measured when the numbers meant something else, is measured again.
     """
-    others = yardsticks(runs[0].data, test.images.shape[-1])
+    others = all_baselines(runs[0].data, test.images.shape[-1])
     if path.exists():
         with suppress(InputError):
             known = Comparison.load(path)
-            if _same(known, runs, [yardstick.name for yardstick in others], test):
+            if _same(known, runs, [baseline.name for baseline in others], test):
                 return known
     comparison = compare(runs, others, test, on_row=on_row)
     comparison.save(path)
     return comparison
 
 
-def _same(known: Comparison, runs: Sequence[Run], yardsticks: Sequence[str], test: TestSet) -> bool:
+def _same(known: Comparison, runs: Sequence[Run], baselines: Sequence[str], test: TestSet) -> bool:
     """Whether this is what would be measured. Its seconds tell a training from any other."""
     if not known.rows:
         return False
@@ -209,7 +209,7 @@ def _same(known: Comparison, runs: Sequence[Run], yardsticks: Sequence[str], tes
     names = [row.model for row in known.rows if row.trained_ratio is None]
     images = test.images[first_of_each_class(test.labels)]
     return (
-        (measured, names, row.images, row.mask_seed) == (wanted, [*yardsticks], len(test.images), test.mask_seed)
+        (measured, names, row.images, row.mask_seed) == (wanted, [*baselines], len(test.images), test.mask_seed)
         and row.classifier_accuracy == test.classifier_accuracy
         and torch.equal(known.pictures.originals, images)
     )

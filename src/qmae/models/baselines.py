@@ -1,4 +1,4 @@
-"""The yardsticks without which no figure of a quantum model means anything.
+"""The baselines without which no figure of a quantum model means anything.
 
 They have the interface of `MaskedAutoencoder`: `fidelity` and `probabilities` of images under masks.
 """
@@ -30,7 +30,7 @@ AT_ONCE = 2**23
 """Numbers of an intermediate result that are held at a time: 32 MiB of single precision."""
 
 
-class Yardstick(Model):
+class PixelModel(Model):
     """Images of unit norm, compared and read out as if they were the output states of a model."""
 
     kind = "baseline"
@@ -60,7 +60,7 @@ class Yardstick(Model):
         return over_positions(images, masks, separate=False, build=lambda position, images: None, run=run)
 
 
-class Original(Yardstick):
+class Original(PixelModel):
     """The unmasked image itself: the ceiling of every metric, which is below 1 where a readout distorts."""
 
     name = "original"
@@ -79,7 +79,7 @@ class Original(Yardstick):
         return images
 
 
-class Baseline(Yardstick):
+class Baseline(PixelModel):
     """A classical way to fill the hole. What a mask hides never reaches it."""
 
     @abstractmethod

@@ -14,8 +14,8 @@ from qmae.reports.style import render
 from qmae.reports.tables import html, over_seeds, spread, table
 
 METRICS = {"fidelity": "Fidelity", "cosine_similarity": "CS", "ssim": "SSIM", "accuracy": "Accuracy"}
-YARDSTICKS = {name: NAMES[name] for name in ("knn", "ridge", "token", "mean", "nothing")}
-MODELS = {"original": "original", "qmae": "**QMAE**", "qae": "**QAE**"} | YARDSTICKS
+BASELINES = {name: NAMES[name] for name in ("knn", "ridge", "token", "mean", "nothing")}
+MODELS = {"original": "original", "qmae": "**QMAE**", "qae": "**QAE**"} | BASELINES
 PAPER_CLASSIFIER = 0.9933
 TOKEN_NOTE = """ The 50% token spans the image, so holes on the left and on the right get different halves of it: in \
 effect a token per column of holes, which the other models lack."""
@@ -47,7 +47,7 @@ def markdown(results: Results) -> str:
 {images:,} test images of {protocol.data}, {protocol.size} x {protocol.size} pixels; one patch of each is hidden, the same for \
 every row. Every model is trained for {protocol.training.epochs} epoch{"s" if protocol.training.epochs > 1 else ""}, {f"with {protocol.seeds} seeds; ± is the standard deviation over them" if protocol.seeds > 1 else "with one seed"}.
 
-The yardsticks: *black fill* leaves the hole black, *mean patch* fills it with the mean of the training images at that place, \
+The baselines: *black fill* leaves the hole black, *mean patch* fills it with the mean of the training images at that place, \
 *token alone* with the one patch for that place that is best for the fidelity, as a model's tokens would without a circuit, \
 *ridge regression* predicts it linearly from the visible pixels, *nearest neighbours* from the five most similar training images. \
 A model below *black fill* has made the image worse than it found it. *original* is the unmasked image through the same readout, \
@@ -65,7 +65,7 @@ The paper does not say which readout it used. {closer_readout(results)}
 
 ## Figure 6: reconstructions at 25%
 
-![One image of every digit: masked, filled by the yardsticks, through QAE and QMAE, and the original](figures/reconstructions.png)
+![One image of every digit: masked, filled by the baselines, through QAE and QMAE, and the original](figures/reconstructions.png)
 
 The first test image of every digit, chosen by index; readout `amplitude`.
 
@@ -90,7 +90,7 @@ another shape is repeated or cut to fit.{TOKEN_NOTE if protocol.placement == "gr
 
 
 def model_table(results: Results, *, ratio: float, readout: str, beside_paper: bool = False) -> str:
-    """Every model and yardstick at one mask ratio through one readout, on request beside the paper's Table 1."""
+    """Every model and baseline at one mask ratio through one readout, on request beside the paper's Table 1."""
     paper_metrics = METRICS if beside_paper else {}
     header = [
         "Model",
@@ -108,7 +108,7 @@ def model_table(results: Results, *, ratio: float, readout: str, beside_paper: b
 
 
 def ratio_table(results: Results) -> str:
-    """Fidelity and accuracy of QMAE and the yardsticks at every mask ratio (Figure 7)."""
+    """Fidelity and accuracy of QMAE and the baselines at every mask ratio (Figure 7)."""
     header = ["Mask", "Model", *METRICS.values(), "Accuracy (`probability`)"]
     lines = []
     for ratio in RATIOS:
@@ -126,7 +126,7 @@ def common_table(results: Results) -> str:
     for ratio in RATIOS:
         rows = results.select(model="qmae", trained_ratio=ratio, mask_ratio=TABLE_RATIO, readout="amplitude")
         lines.append([f"{MODELS['qmae']} trained at {ratio:.1%}", *(over_seeds(rows, metric) for metric in METRICS)])
-    for model in YARDSTICKS:
+    for model in BASELINES:
         rows = at_table_ratio(results, model)
         lines.append([MODELS[model], *(over_seeds(rows, metric) for metric in METRICS)])
     return table([f"Measured at {TABLE_RATIO:.0%}", *METRICS.values()], lines)
