@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import torch
 
@@ -84,7 +84,7 @@ def list_models(pattern: str = "*", *, pretrained: bool = False) -> list[str]:
 
 
 def create_model(
-    preset: Preset, *, patch: PatchMask | None = None, seed: int = 0, **settings: Any
+    preset: str, *, patch: PatchMask | None = None, seed: int = 0, **settings: Any
 ) -> MaskedAutoencoder | ClassicalModel:
     """Build an untrained model.
 
@@ -98,7 +98,7 @@ def create_model(
         InputError: no such preset, or settings that do not go together, or any for a classical network.
     """
     choice(preset, "preset", Preset)
-    config = preset_config(preset, PatchMask() if patch is None else patch, **settings)
+    config = preset_config(cast(Preset, preset), PatchMask() if patch is None else patch, **settings)
     return build_model(config, seed=whole(seed, "seed", *SEEDS))  # pyright: ignore[reportReturnType] of these two kinds
 
 
