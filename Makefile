@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: reproduce test lint clean
+.PHONY: reproduce test lint docs clean
 
 reproduce: $(READY)
 	$(BIN)/qmae reproduce --resume --out reproduction
@@ -17,12 +17,16 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
+# The site, from docs/ and the docstrings; a warning is an error.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir site
+
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: qmae needs Python 3.11 or later: give one by make PYTHON=python3.12" >&2; exit 2; }
 	$(PYTHON) -m venv .venv || { echo "error: Python's venv is missing: apt install python3-venv" >&2; exit 2; }
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,lint]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,lint,docs]'
 	touch $(READY)
 
 clean:
-	rm -rf .venv reproduction
+	rm -rf .venv reproduction site
