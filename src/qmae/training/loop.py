@@ -87,7 +87,8 @@ class History:
             ValueError: they are not of one training: steps are missing, or epochs have different numbers of them.
         """
         history = cls(rows)
-        wanted = [[step + 1, step // history.steps_per_epoch + 1] for step in range(len(rows))]
+        per_epoch = history.steps_per_epoch  # looks at all rows, so not again for each
+        wanted = [[step + 1, step // per_epoch + 1] for step in range(len(rows))]
         if [row[:2] for row in rows] != wanted or any(len(row) != len(COLUMNS) for row in rows):
             raise ValueError("its steps are not those of a training")
         return history
