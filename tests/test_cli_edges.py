@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from qmae.cli import app, main
+from qmae.cli import app
 
 COMMANDS = typer.main.get_command(app).commands
 
@@ -23,18 +23,10 @@ GIVEN = {
 
 
 @pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    """Run the command in this process, in an empty folder; gives exit code, output and errors."""
+def command(command, monkeypatch, tmp_path):
+    """The command, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["qmae", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        printed = capsys.readouterr()
-        return stopped.value.code or 0, printed.out, printed.err
-
-    return run
+    return command
 
 
 def assert_refused(result, message=""):

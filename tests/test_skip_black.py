@@ -1,14 +1,12 @@
 """`--skip-black`: black images are left out where data are read, in the training and of what it holds out."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from qmae import ModelConfig, PatchMask, TrainingConfig
-from qmae.cli import main
 from qmae.errors import InputError
 from qmae.evaluation.evaluate import TestSet
 from qmae.training.runs import Run
@@ -17,15 +15,12 @@ BLACK = (3, 17, 58, 90)
 
 
 @pytest.fixture
-def command(monkeypatch, capsys):
-    """Run the command in this process; gives exit code, output and errors."""
+def command(command):
+    """The command, its output without line breaks."""
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["qmae", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        printed = capsys.readouterr()
-        return stopped.value.code or 0, " ".join(printed.out.split()), printed.err
+        code, output, errors = command(*arguments)
+        return code, " ".join(output.split()), errors
 
     return run
 
