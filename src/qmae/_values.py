@@ -1,12 +1,12 @@
-"""Checks of single values: whole numbers, numbers, choices, and the fields of configs; imports no torch."""
+"""Checks of single values, and registries of named things; imports no torch."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from numbers import Integral, Real
-from typing import Any, get_args
+from typing import Any, Generic, TypeVar, get_args
 
 from qmae.errors import InputError
 
@@ -23,6 +23,51 @@ SEEDS = -(2**63), 2**63 - 1
 """The smallest and the largest seed: integers of 64 bits."""
 
 _LONGEST = 60
+
+Thing = TypeVar("Thing")
+
+
+class Registry(Generic[Thing]):
+    """Things of one kind by their names; users add their own from outside the package.
+
+    Args:
+        what: one of the things is called in messages.
+        things: the first ones.
+    """
+
+    def __init__(self, what: str, things: Mapping[str, Thing]) -> None:
+        self.what, self._things = what, dict(things)
+
+    def register(self, name: str, thing: Thing) -> None:
+        """Add a thing.
+
+        Raises:
+            InputError: the name is none, or taken.
+        """
+        if not isinstance(name, str) or not name:
+            raise InputError(f"{shown(name)} is no name of a {self.what}: give a string")
+        if name in self._things:
+            raise InputError(f"there is a {self.what} {name!r} already: choose another name")
+        self._things[name] = thing
+
+    def __getitem__(self, name: str) -> Thing:
+        """The thing of a name.
+
+        Raises:
+            InputError: there is none.
+        """
+        if name not in self:
+            raise InputError(f"no {self.what} {shown(name)}: choose one of {', '.join(self)}, or register it")
+        return self._things[name]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name in self._things
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._things)
+
+    def __len__(self) -> int:
+        return len(self._things)
 
 
 def shown(value: Any) -> str:
