@@ -6,13 +6,14 @@ from contextlib import contextmanager
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from qmae.models.bottlenecks import BOTTLENECKS
 from qmae.simulation.channel import Autoencoder
 from qmae.simulation.states import embed
 
 
 def random_angles(ansatz, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return torch.rand(ansatz.block_shape, generator=generator, dtype=torch.float64) * 6.28
+    return torch.rand(ansatz.angle_shape, generator=generator, dtype=torch.float64) * 6.28
 
 
 def random_states(qubits, count=2, seed=1):
@@ -21,7 +22,12 @@ def random_states(qubits, count=2, seed=1):
 
 def tied(encoder):
     """The paper's model: the decoder is the encoder backwards."""
-    return Autoencoder(encoder, encoder)
+    return Autoencoder(encoder, encoder, BOTTLENECKS["reset"])
+
+
+def angles_of_circuits(model, position):
+    """The encoder's angles for a position of the mask and, of a free decoder, its own, as NumPy arrays."""
+    return [circuit.at(position).detach().numpy() for circuit in model.circuits]
 
 
 def interrupting(after):

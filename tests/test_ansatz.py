@@ -6,20 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qmae.ansatz.ansatz import Ansatz
-from qmae.ansatz.blocks import SU4_BLOCK
-from qmae.circuits.templates import AllPairsBlocks, TwoQubitBlock
-from qmae.simulation.blocks import block_unitaries, collect, deal_out
+from qmae.ansatz.blocks import SU4, Block
+from qmae.circuits.templates import BlockLayers, TwoQubitBlock
+from qmae.simulation.blocks import block_unitaries, collect
 
 
 def test_block_has_15_rotations_and_3_cnots_in_the_papers_order():
-    names = " ".join(gate.name + "".join("ab"[wire] for wire in gate.wires) for gate in SU4_BLOCK)
+    names = " ".join(gate.name + "".join("ab"[wire] for wire in gate.wires) for gate in SU4.gates)
     assert names == ("RZa RYa RZa RZb RYb RZb CNOTba RZa RYb CNOTab RYb CNOTba RZa RYa RZa RZb RYb RZb")
 
 
 def rank_at_random_point(block, seed):
     """Independent directions in which the block's matrix can move."""
-    count = sum(gate.name != "CNOT" for gate in block)
-    angles = torch.rand(count, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * 6.28
+    angles = torch.rand(block.angles, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * 6.28
 
     def entries(t):
         return torch.view_as_real(block_unitaries(t[None], block)).flatten()
@@ -31,14 +30,14 @@ def rank_at_random_point(block, seed):
 @given(st.integers(0, 1000))
 def test_block_reaches_su4(seed):
     """The tangent space of SU(4) has 15 dimensions; without its last CNOT the block does not fill them."""
-    assert rank_at_random_point(SU4_BLOCK, seed) == 15
-    last = max(index for index, gate in enumerate(SU4_BLOCK) if gate.name == "CNOT")
-    assert rank_at_random_point(SU4_BLOCK[:last] + SU4_BLOCK[last + 1 :], seed) < 15
+    assert rank_at_random_point(SU4, seed) == 15
+    last = max(index for index, gate in enumerate(SU4.gates) if gate.name == "CNOT")
+    assert rank_at_random_point(Block(SU4.gates[:last] + SU4.gates[last + 1 :]), seed) < 15
 
 
 def test_block_at_zero_angles_is_swap():
     swap = torch.tensor([[1, 0, 0, 0], [0, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 1]], dtype=torch.complex128)
-    torch.testing.assert_close(block_unitaries(torch.zeros(1, 15, dtype=torch.float64), SU4_BLOCK)[0], swap)
+    torch.testing.assert_close(block_unitaries(torch.zeros(1, 15, dtype=torch.float64), SU4)[0], swap)
 
 
 def test_pairs_are_lexicographic_and_repeat_in_every_layer():
@@ -69,12 +68,12 @@ def test_shared_rotations_leave_the_circuit_as_it_was(generator):
     angles = collect(blocks, ansatz)
     assert angles.shape == (2, *ansatz.angle_shape)
     wires = range(4)
-    for every, own in zip(blocks, deal_out(angles, ansatz), strict=True):
+    for every, own in zip(blocks, angles, strict=True):
 
         def one_by_one(every=every):
             for row, pair in zip(every.numpy(), ansatz.pairs, strict=True):
-                TwoQubitBlock(row, pair)
+                TwoQubitBlock(row, pair, "so4")
 
         apart = qp.matrix(one_by_one, wire_order=wires)()
-        together = qp.matrix(AllPairsBlocks, wire_order=wires)(own.numpy(), wires)
+        together = qp.matrix(BlockLayers, wire_order=wires)(own.numpy(), wires, "so4")
         np.testing.assert_allclose(together, apart, atol=1e-12)

@@ -32,7 +32,9 @@ def test_the_papers_circuit_has_the_same_gradient_of_the_angles(small_case, cont
     model, images, masks = small_case
     found = PAPER[contestant](model, images, masks)()
     training_step(model, images[:1], masks[:1])()
-    torch.testing.assert_close(torch.as_tensor(found, dtype=torch.float32), -model.angles.grad, atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        torch.as_tensor(found, dtype=torch.float32), -model.encoder.angles.grad, atol=1e-5, rtol=0
+    )
 
 
 def test_every_contestant_is_timed(small_case):

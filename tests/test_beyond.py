@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from qmae.circuits.autoencoder import AutoencoderCircuit
-from qmae.circuits.templates import AllPairsBlocks
+from qmae.circuits.templates import BlockLayers
 from qmae.data.images import load_images
 from qmae.data.masks import PatchMask
 from qmae.errors import InputError
@@ -15,6 +15,7 @@ from qmae.models.config import ModelConfig
 from qmae.models.pretrained import SHIPPED
 from qmae.models.registry import preset_config
 from qmae.simulation.states import embed
+from samples import angles_of_circuits
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,7 @@ from qmae.simulation.states import embed
 )
 def test_presets_beyond_the_paper_cost_what_the_readme_says(name, angles, cnots):
     model = MaskedAutoencoder.from_preset(name)
-    gates = [gate for part in model.config.parts for gate, *_ in part.gates()]
+    gates = [gate for ansatz in model.config.ansatzes for gate, *_ in ansatz.gates()]
     assert model.name == name
     assert model.angle_count == angles
     assert gates.count("CNOT") == cnots
@@ -66,17 +67,19 @@ def test_a_shipped_model_is_its_circuit(name):
     wires = range(config.qubits + config.ancillas)
     state = embed(model.fill(image, masks)[0].flatten()).detach().numpy()
 
-    angles, blocks = model.angles_at(masks.position[0]).detach().numpy(), len(config.ansatz.pairs)
+    angles, *of_decoder = angles_of_circuits(model, masks.position[0])
     circuit = AutoencoderCircuit.of(config, "inverse")
 
     @qp.qnode(qp.device("default.qubit", wires=wires))
     def trash():
         qp.StatePrep(state, wires=range(config.qubits))
-        AllPairsBlocks(angles[:blocks], wires=wires)
+        BlockLayers(angles, wires, config.block)
         return qp.probs(wires=config.trash_wires or wires)
 
     success = trash()[0] if config.trash_wires else 1.0
     assert model.success_probability(image, masks).item() == pytest.approx(success, abs=1e-6)
-    pixels = qp.QNode(circuit.probabilities, qp.device("default.qubit", wires=circuit.num_wires + 1))(angles, state)
+    pixels = qp.QNode(circuit.probabilities, qp.device("default.qubit", wires=circuit.num_wires + 1))(
+        angles, state, *of_decoder
+    )
     found = model.probabilities(image, masks).detach().flatten()
     torch.testing.assert_close(found, torch.as_tensor(pixels), atol=1e-6, rtol=0)

@@ -64,11 +64,11 @@ def test_tied_is_the_papers_model_with_a_free_matrix(generator):
     images, masks = case(generator)
     circuit = MaskedAutoencoder.from_preset("qmae", patch=PATCH).double()
     with torch.no_grad():
-        circuit.angles.zero_()  # every block a SWAP
+        circuit.encoder.angles.zero_()  # every block a SWAP
         circuit.token.uniform_(0, 1, generator=generator)
     model = build("tied")
     eye = torch.eye(16, dtype=torch.float64)
-    columns = circuit.autoencoder(circuit.angles, states=16).encoder.encode(eye).flatten(1)
+    columns = circuit.autoencoder(0, states=16).encoder.encode(eye).flatten(1)
     assert columns.imag.abs().max() < 1e-5
     remove_parametrizations(model, "matrices")
     model.matrices = torch.nn.Parameter(columns.real.T[None])

@@ -212,7 +212,7 @@ def test_weights_of_any_layout_are_saved_whole_or_not_at_all(tmp_path):
     model.save_pretrained(tmp_path / "saved")
     assert torch.equal(MaskedAutoencoder.from_pretrained(tmp_path / "saved").token, model.token)
     with torch.no_grad():
-        model.angles[0, 0] = float("inf")
+        model.encoder.angles[0, 0] = float("inf")
     with pytest.raises(InputError, match="angles holds NaN or infinity"):
         model.save_pretrained(tmp_path / "other")
     assert not (tmp_path / "other").exists()
@@ -221,7 +221,7 @@ def test_weights_of_any_layout_are_saved_whole_or_not_at_all(tmp_path):
 def test_precision_is_kept(tmp_path):
     model = MaskedAutoencoder.from_preset("qmae", patch=PATCH).double()
     model.save_pretrained(tmp_path)
-    assert MaskedAutoencoder.from_pretrained(tmp_path).angles.dtype == torch.float64
+    assert MaskedAutoencoder.from_pretrained(tmp_path).encoder.angles.dtype == torch.float64
     save_tensors(tmp_path / "model.safetensors", {k: v.half() for k, v in model.state_dict().items()})
     with pytest.raises(InputError, match="neither all float32 nor all float64"):
         MaskedAutoencoder.from_pretrained(tmp_path)
@@ -240,7 +240,7 @@ def test_weights_without_a_checksum_are_read_but_must_be_finite(tmp_path):
     model.save_pretrained(tmp_path)
     path = tmp_path / "model.safetensors"
     save_file(load_file(path), path)
-    assert torch.equal(from_pretrained(tmp_path).angles, model.angles)
+    assert torch.equal(from_pretrained(tmp_path).encoder.angles, model.encoder.angles)
     save_file({**load_file(path), "token": torch.full((4, 4), float("nan"))}, path)
     with pytest.raises(InputError, match="token holds NaN"):
         from_pretrained(tmp_path)

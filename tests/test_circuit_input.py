@@ -9,22 +9,22 @@ import torch
 
 from qmae import Ansatz, ModelConfig, PatchMask
 from qmae.circuits.autoencoder import AutoencoderCircuit, swap_test
-from qmae.circuits.templates import AllPairsBlocks, TwoQubitBlock
+from qmae.circuits.templates import BlockLayers, TwoQubitBlock
 from qmae.errors import InputError
 from qmae.models.wiring import check_wiring
-from samples import random_angles, random_states
+from samples import random_states
 
 WIRINGS = {
     "paper": {},
     "free": {"decoder": "free"},
-    "ancilla": {"trash_wires": (2,), "extra": 1, "bottleneck": "herald", "decoder": "none"},
+    "ancilla": {"trash_wires": (2,), "ancillas": 1, "bottleneck": "herald", "decoder": "none"},
     "unitary": {"trash_wires": (), "bottleneck": "none", "decoder": "none"},
 }
 
 
 def angles_for(circuit, count, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return (torch.rand(count, *circuit.angle_shape, generator=generator, dtype=torch.float64) * 6.28).numpy()
+    return (torch.rand(count, *circuit.ansatz.angle_shape, generator=generator, dtype=torch.float64) * 6.28).numpy()
 
 
 def node(circuit, function):
@@ -36,16 +36,18 @@ def node(circuit, function):
 def test_a_batch_of_angles_is_one_circuit_after_the_other(name, overlap, reset):
     circuit = AutoencoderCircuit(Ansatz(3), overlap=overlap, reset=reset, **WIRINGS[name])
     angles = angles_for(circuit, 5)
-    filled, original = random_states(3 - circuit.extra).numpy()
+    filled, original = random_states(3 - circuit.ancillas).numpy()
     fidelity, pixels = node(circuit, circuit.fidelity), node(circuit, circuit.probabilities)
     if name == "ancilla":
         with pytest.raises(InputError, match="does not post-select in batches"):
             fidelity(angles, filled, original)
         return
-    found = fidelity(angles, filled, original), pixels(angles, filled)
+    of_decoder = {"decoder_angles": angles_for(circuit, 1, seed=1)[0]} if name == "free" else {}
+    found = fidelity(angles, filled, original, **of_decoder), pixels(angles, filled, **of_decoder)
     assert found[0].shape == (5,)
-    np.testing.assert_allclose(found[0], [fidelity(one, filled, original) for one in angles], atol=1e-12)
-    np.testing.assert_allclose(found[1], [pixels(one, filled) for one in angles], atol=1e-12)
+    one_by_one = [(fidelity(one, filled, original, **of_decoder), pixels(one, filled, **of_decoder)) for one in angles]
+    for batch, alone in zip(found, zip(*one_by_one, strict=True), strict=True):
+        np.testing.assert_allclose(batch, alone, atol=1e-12)
 
 
 def test_thirty_angle_sets_of_six_blocks_give_thirty_fidelities():
@@ -60,14 +62,18 @@ def test_missing_and_surplus_blocks_are_refused(layers, decoder):
     circuit = AutoencoderCircuit(Ansatz(2, layers), decoder=decoder)
     states = random_states(2).numpy()
     (angles,) = angles_for(circuit, 1)
+    of_decoder = {"decoder_angles": angles} if decoder == "free" else {}
     wrong = [angles[:-1], np.concatenate([angles, angles]), angles[:, :6], angles[None, None], angles[0], angles[:0]]
     for other in wrong:
         with pytest.raises(InputError, match=r"angles of shape .*: this circuit takes \["):
-            node(circuit, circuit.fidelity)(other, *states)
+            node(circuit, circuit.fidelity)(other, *states, **of_decoder)
     with pytest.raises(InputError, match="angles are of type list"):
-        node(circuit, circuit.fidelity)(angles.tolist(), *states)
+        node(circuit, circuit.fidelity)(angles.tolist(), *states, **of_decoder)
     with pytest.raises(InputError, match="angles hold NaN"):
-        node(circuit, circuit.probabilities)(angles * np.nan, states[0])
+        node(circuit, circuit.probabilities)(angles * np.nan, states[0], **of_decoder)
+    surplus, why = ({}, "give decoder_angles") if of_decoder else ({"decoder_angles": angles}, "no angles of its own")
+    with pytest.raises(InputError, match=f"the decoder of this circuit has .*{why}"):
+        node(circuit, circuit.fidelity)(angles, *states, **surplus)
 
 
 def test_amplitudes_that_are_none_are_refused():
@@ -130,11 +136,9 @@ REFUSED = [
 def test_models_and_circuits_refuse_the_same_combinations(settings):
     with pytest.raises(InputError) as of_model:
         ModelConfig(PatchMask(4), **settings)
-    others = {**settings, "extra": settings.get("ancillas", 0)}
-    others.pop("ancillas", None)
-    ancillas = others["extra"] if others["extra"] in (0, 1) else 0
+    given = settings.get("ancillas", 0)
     with pytest.raises(InputError) as of_circuit:
-        AutoencoderCircuit(Ansatz(4 + int(ancillas)), **others)
+        AutoencoderCircuit(Ansatz(4 + int(given if given in (0, 1) else 0)), **settings)
     if "ancillas" not in settings:
         assert str(of_model.value) == str(of_circuit.value)
 
@@ -145,8 +149,8 @@ def test_other_bad_circuits_are_refused():
         AutoencoderCircuit(8)
     with pytest.raises(InputError, match="no reset None"):
         AutoencoderCircuit(Ansatz(2), reset=None)
-    with pytest.raises(InputError, match="number of extra qubits 3 is out of bounds"):
-        AutoencoderCircuit(Ansatz(4), extra=3)
+    with pytest.raises(InputError, match="number of ancillas 3 is out of bounds"):
+        AutoencoderCircuit(Ansatz(4), ancillas=3)
     assert AutoencoderCircuit(Ansatz(4), [1, 0]).trash_wires == (1, 0)
     assert check_wiring(2, 0, [np.int64(1)], "reset", "adjoint").trash_wires == (1,)
 
@@ -157,9 +161,9 @@ def test_templates_refuse_other_shapes():
             TwoQubitBlock(weights, wires=[0, 1])
     for weights in (np.zeros((1, 2, 3, 15)), np.zeros((0, 3, 15)), np.zeros((3, 15)).tolist()):
         with pytest.raises(InputError):
-            AllPairsBlocks(weights, wires=range(3))
+            BlockLayers(weights, wires=range(3))
     with pytest.raises(InputError, match="number of qubits 1 is out of bounds"):
-        AllPairsBlocks(np.zeros((1, 15)), wires=[0])
+        BlockLayers(np.zeros((1, 15)), wires=[0])
 
 
 def test_swap_test_refuses_registers_that_do_not_fit():
@@ -174,5 +178,5 @@ def test_the_number_of_angles_needs_no_enumeration():
         ansatz = Ansatz(qubits, layers, kind)
         assert ansatz.angles == 1 + max(ansatz.merged)
         assert ansatz.blocks == len(ansatz.pairs)
-        assert random_angles(ansatz).shape == ansatz.block_shape
+        assert Ansatz.of_angles(qubits, kind, ansatz.angles) == ansatz
     assert Ansatz(24, 10_000, "so4").angles == 4 * 276 * 10_000 + 24

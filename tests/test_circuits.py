@@ -9,7 +9,7 @@ import torch
 from paper_circuit import block, training_circuit
 from qmae import Ansatz
 from qmae.circuits.autoencoder import AutoencoderCircuit, RealAmplitudeEmbedding
-from qmae.circuits.templates import AllPairsBlocks, TwoQubitBlock
+from qmae.circuits.templates import BlockLayers, TwoQubitBlock
 from qmae.errors import InputError
 from qmae.simulation.build import build_encoder
 from qmae.simulation.dense import DenseEncoder
@@ -28,8 +28,8 @@ def test_block_is_that_of_the_paper():
 def test_template_equals_the_simulation(qubits, layers):
     ansatz = Ansatz(qubits, layers)
     angles = random_angles(ansatz)
-    assert AllPairsBlocks.shape(layers, qubits) == tuple(angles.shape)
-    matrix = qp.matrix(AllPairsBlocks, wire_order=range(qubits))(angles.numpy(), range(qubits))
+    assert BlockLayers.shape(layers, qubits) == tuple(angles.shape)
+    matrix = qp.matrix(BlockLayers, wire_order=range(qubits))(angles.numpy(), range(qubits))
     columns = DenseEncoder.build(angles, ansatz, ()).columns
     np.testing.assert_allclose(matrix, columns.flatten(1).T, atol=1e-12)
 
@@ -39,8 +39,8 @@ def test_template_takes_batches_torch_and_the_adjoint():
 
     @qp.qnode(qp.device("default.qubit", wires=3))
     def there_and_back(weights, other):
-        AllPairsBlocks(weights, wires=range(3))
-        qp.adjoint(AllPairsBlocks)(other, wires=range(3))
+        BlockLayers(weights, wires=range(3))
+        qp.adjoint(BlockLayers)(other, wires=range(3))
         return qp.probs()
 
     both = there_and_back(angles, angles)
@@ -51,14 +51,20 @@ def test_template_takes_batches_torch_and_the_adjoint():
 
 
 def test_weights_of_a_wrong_shape_are_refused():
-    with pytest.raises(ValueError, match="weights need 15 or 6 angles in the last dimension"):
+    with pytest.raises(ValueError, match=r"weights of shape \[14\]: give an array \[15\]"):
         TwoQubitBlock(np.zeros(14), wires=[0, 1])
-    with pytest.raises(ValueError, match="3 wires have 3 pairs; weights for 4 blocks are no whole layers"):
-        AllPairsBlocks(np.zeros((4, 15)), wires=range(3))
-    with pytest.raises(ValueError, match="weights for 0 blocks are no whole layers"):
-        AllPairsBlocks(np.zeros(15), wires=range(3))
-    with pytest.raises(ValueError, match="weights need 15 or 6 angles in the last dimension"):
-        AllPairsBlocks(np.zeros((3, 14)), wires=range(3))
+    with pytest.raises(ValueError, match=r"weights of shape \[15\]: give an array \[6\]"):
+        TwoQubitBlock(np.zeros(15), wires=[0, 1], block="so4")
+    with pytest.raises(ValueError, match="60 angles are no whole layers of the block su4 on 3 qubits: give 45"):
+        BlockLayers(np.zeros((4, 15)), wires=range(3))
+    with pytest.raises(ValueError, match="15 angles are no whole layers"):
+        BlockLayers(np.zeros(15), wires=range(3))
+    with pytest.raises(ValueError, match=r"weights of shape \[15, 3\]: give an array \[3, 15\]"):
+        BlockLayers(np.zeros((15, 3)), wires=range(3))
+    with pytest.raises(ValueError, match="16 angles are no whole layers of the block so4 on 3 qubits: give 15, and 12"):
+        BlockLayers(np.zeros(16), wires=range(3), block="so4")
+    with pytest.raises(ValueError, match="no block 'su8': choose one of su4, so4"):
+        BlockLayers(np.zeros((3, 15)), wires=range(3), block="su8")
 
 
 @pytest.mark.parametrize(("overlap", "reset"), list(product(("swap", "inverse"), ("swap", "measure"))))
@@ -83,7 +89,7 @@ def test_the_papers_circuit_has_its_wires_and_its_value():
         "fresh": (1,),
         "input": tuple(range(2, 10)),
         "reference": tuple(range(10, 18)),
-        "extra": (),
+        "encoder_ancillas": (),
     }
     counts = [
         AutoencoderCircuit(Ansatz(8), (0,), *kinds).num_wires for kinds in (("inverse", "swap"), ("inverse", "measure"))

@@ -222,7 +222,7 @@ def test_ctrl_c_keeps_what_is_finished(small_data, tmp_path):
     assert err == f"interrupted: go on with `qmae train --resume {run}`\n"
     names = {path.name for path in run.iterdir()}
     assert names == {"config.json", "model.safetensors", "history.csv", "checkpoint.pt"}
-    assert qmae.MaskedAutoencoder.from_pretrained(run).angles.isfinite().all()
+    assert qmae.MaskedAutoencoder.from_pretrained(run).encoder.angles.isfinite().all()
 
 
 def modules_after(statement):

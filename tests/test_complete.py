@@ -71,9 +71,9 @@ def test_every_circuit_is_built_once_for_all_images(preset, circuits):
     built = []
 
     class Counting(MaskedAutoencoder):
-        def autoencoder(self, angles, *, states):
+        def autoencoder(self, position, *, states):
             built.append(states)
-            return super().autoencoder(angles, states=states)
+            return super().autoencoder(position, states=states)
 
     model = Counting.from_preset(preset, patch=PATCH, layers=1)
     count = 2 * BATCH_PIXELS // 64 + 1
@@ -90,7 +90,7 @@ def test_folders_say_the_kind_of_their_model_and_older_ones_are_read(small_data,
     trained = run.train()
     path = run.folder / "config.json"
     content = json.loads(path.read_text())
-    assert (content["format"], content["kind"]) == (3, trained.kind)
+    assert (content["format"], content["kind"]) == (4, trained.kind)
     if older:
         del content["kind"]
         content["format"] = 2

@@ -10,6 +10,7 @@ from torch.func import functional_call, grad, hessian, jacfwd, jacrev, stack_mod
 from qmae import MaskedAutoencoder, PatchMask
 from qmae.ansatz.ansatz import Ansatz
 from qmae.data.masks import Masks
+from qmae.models.bottlenecks import BOTTLENECKS
 from qmae.models.free import FreeConfig, FreeModel
 from qmae.simulation.channel import Autoencoder
 from qmae.simulation.dense import DenseEncoder
@@ -27,7 +28,7 @@ close = partial(torch.testing.assert_close, rtol=0)
 
 def loss(kind, ansatz, angles, states, references, *, heralded=False):
     encoder = kind.build(angles, ansatz, (0,))
-    autoencoder = Autoencoder(encoder, encoder, heralded=heralded)
+    autoencoder = Autoencoder(encoder, encoder, BOTTLENECKS["herald" if heralded else "reset"])
     # Not linear in the fidelities, so that nothing of the second derivative cancels.
     passage = autoencoder.run(states)
     return (passage.fidelity(references) ** 2).sum() + (passage.probabilities**2).sum()
@@ -217,14 +218,16 @@ def test_second_derivatives_of_models_do_not_depend_on_the_size_of_the_batch(cou
     images = torch.rand(2, 16, 16, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     images = images.repeat(count // 2, 1, 1)
     masks = PatchMask().at(1, count)
-    direction = torch.linspace(-1, 1, model.angles.numel(), dtype=torch.float64).view_as(model.angles)
-    start = model.angles.detach().clone()
+    direction = torch.linspace(-1, 1, model.encoder.angles.numel(), dtype=torch.float64).view_as(model.encoder.angles)
+    start = model.encoder.angles.detach().clone()
 
     def slope(angles):
-        model.angles.data = angles
-        return (torch.autograd.grad(model(images, masks).mean(), model.angles, create_graph=True)[0] * direction).sum()
+        model.encoder.angles.data = angles
+        return (
+            torch.autograd.grad(model(images, masks).mean(), model.encoder.angles, create_graph=True)[0] * direction
+        ).sum()
 
-    found = (torch.autograd.grad(slope(start), model.angles)[0] * direction).sum()
+    found = (torch.autograd.grad(slope(start), model.encoder.angles)[0] * direction).sum()
     close(found, difference(lambda angles: slope(angles).detach(), start, direction), atol=1e-6)
 
 
@@ -240,11 +243,11 @@ def test_one_digit_that_is_lit_only_in_its_hole_spoils_no_gradient():
     pictures = model.reconstruct(images, masks)
     assert not pictures[1].any()
     pictures.sum().backward()
-    kept = [parameter.grad.clone() for parameter in (model.angles, model.token)]
+    kept = [parameter.grad.clone() for parameter in (model.encoder.angles, model.token)]
     assert all(gradient.isfinite().all() for gradient in kept)
     model.zero_grad()
     model.reconstruct(images[[0, 2]], masks[:2]).sum().backward()
-    torch.testing.assert_close(kept[0], model.angles.grad, rtol=0, atol=1e-4)
+    torch.testing.assert_close(kept[0], model.encoder.angles.grad, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("preset", ["qmae", "qmae-small", "qmae-heralded", "qmae-compressed"])
@@ -254,8 +257,10 @@ def test_pixels_of_probability_0_spoil_no_gradient(preset):
     images[:, 3, 3] = 1
     images.requires_grad_()
     for output in (model.reconstruct, model.fidelity, model.success_probability):
-        total = output(images, PATCH.at(0, 2)).sum() + 0 * model.angles.sum()
-        gradients = torch.autograd.grad(total, [model.angles, images], allow_unused=True, materialize_grads=True)
+        total = output(images, PATCH.at(0, 2)).sum() + 0 * model.encoder.angles.sum()
+        gradients = torch.autograd.grad(
+            total, [model.encoder.angles, images], allow_unused=True, materialize_grads=True
+        )
         assert all(gradient.isfinite().all() for gradient in gradients)
 
 
@@ -302,7 +307,7 @@ def test_probabilities_of_dim_images_add_up_to_1():
 def test_fidelity_of_runs_that_are_hardly_ever_kept(phase):
     """An encoder that finds its ancilla in |0> with amplitude 1e-25: what is kept is a state still."""
     columns = torch.stack([1e-25 * phase * torch.eye(4), torch.eye(4) * phase], 1)
-    autoencoder = Autoencoder(DenseEncoder(columns), None, heralded=True)
+    autoencoder = Autoencoder(DenseEncoder(columns), None, BOTTLENECKS["herald"])
     state = torch.tensor([[0.6, 0.8, 0.0, 0.0]])
     assert autoencoder.run(state).fidelity(state).item() == pytest.approx(1, abs=1e-6)
     assert autoencoder.run(state).probabilities[0].tolist() == pytest.approx([0.36, 0.64, 0, 0], abs=1e-6)

@@ -47,7 +47,7 @@ def traits(model):
 @pytest.mark.parametrize("training", [True, False])
 def test_the_callers_model_stays_as_it_is(tiny, use, training):
     model = tiny[0].train(training)
-    model.angles.requires_grad_(not training)
+    model.encoder.angles.requires_grad_(not training)
     before = traits(model)
     USES[use](*tiny)
     assert traits(model) == before
@@ -94,7 +94,7 @@ def test_trainings_need_numbers_that_train(tiny):
 @pytest.mark.parametrize("use", USES)
 def test_a_model_that_holds_nan_is_refused(tiny, use):
     with torch.no_grad():
-        tiny[0].angles[0, 0] = float("nan")
+        tiny[0].encoder.angles[0, 0] = float("nan")
     with pytest.raises(InputError, match="the model's angles hold NaN or infinity"):
         USES[use](*tiny)
 

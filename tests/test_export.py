@@ -37,7 +37,7 @@ def simulated_by_aer(circuit, overlap):
 def test_aer_finds_the_fidelity_in_the_exported_file(small_case, kind, kinds):
     states = States.of(*small_case)
     circuit = AutoencoderCircuit(small_case[0].config.ansatz, (0,), *kinds)
-    written = to_qiskit(circuit, states.angles[1], states.filled[1], states.originals[1])
+    written = to_qiskit(circuit, *states.of_fidelity(1))
     assert written.num_qubits == circuit.num_wires
     loaded = LOADERS[kind](dump(written, kind))
     assert simulated_by_aer(loaded, kinds[0]) == pytest.approx(states.fidelity[1], abs=1e-10)
@@ -47,7 +47,7 @@ def test_aer_finds_the_fidelity_in_the_exported_file(small_case, kind, kinds):
 @pytest.mark.parametrize("overlap", ["swap", "inverse"])
 def test_aer_finds_the_fidelity_of_the_runs_that_are_kept(beyond_case, kind, overlap):
     states, config = States.of(*beyond_case), beyond_case[0].config
-    written = to_qiskit(AutoencoderCircuit.of(config, overlap), states.angles[2], states.filled[2], states.originals[2])
+    written = to_qiskit(AutoencoderCircuit.of(config, overlap), *states.of_fidelity(2))
     loaded = LOADERS[kind](dump(written, kind)).decompose("cswap")
     counts = AerSimulator(seed_simulator=0).run(loaded, shots=5_000).result().get_counts()
     # The register that was added last stands first.
@@ -62,6 +62,4 @@ def test_without_qiskit_the_mend_is_named(small_case, monkeypatch):
     monkeypatch.setitem(sys.modules, "qiskit", None)
     states = States.of(*small_case)
     with pytest.raises(InputError, match="this needs Qiskit: pip install"):
-        to_qiskit(
-            AutoencoderCircuit(small_case[0].config.ansatz), states.angles[0], states.filled[0], states.originals[0]
-        )
+        to_qiskit(AutoencoderCircuit(small_case[0].config.ansatz), *states.of_fidelity(0))

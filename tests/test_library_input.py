@@ -172,7 +172,7 @@ def test_wrong_scales_are_refused_by_training_models_and_evaluation(change, why,
     patch = PatchMask(size)
     masks = patch.sample(64, generator=torch.Generator().manual_seed(0))
     model, changed = MaskedAutoencoder.from_preset("qmae", patch=patch), change(images)
-    before = model.angles.detach().clone()
+    before = model.encoder.angles.detach().clone()
     for call in (
         lambda: train(model, changed, images, TrainingConfig(epochs=1)),
         lambda: train(model, images, changed, TrainingConfig(epochs=1)),
@@ -185,7 +185,7 @@ def test_wrong_scales_are_refused_by_training_models_and_evaluation(change, why,
     ):
         with pytest.raises(InputError, match=why):
             call()
-    assert torch.equal(model.angles, before)
+    assert torch.equal(model.encoder.angles, before)
 
 
 @pytest.mark.parametrize("size", [2, 4, 8, 16])
@@ -266,11 +266,11 @@ def test_wrong_readouts_are_refused(readout, digits, subjects):
 
 def test_positions_of_angles_are_checked(subjects):
     model = subjects["double"]
-    assert torch.equal(model.angles_at(2), model.angles_at(torch.tensor(2)))
+    assert torch.equal(model.encoder.at(2), model.encoder.at(torch.tensor(2)))
     for position in (4, -1, 1.5, None, "0", True, torch.tensor([0]), torch.tensor(4), torch.tensor(0.5)):
         with pytest.raises(InputError):
-            model.angles_at(position)
-    assert model.angles_at(Masks(PATCH, torch.tensor([1])).position[0]).shape == (15, 6)
+            model.encoder.at(position)
+    assert model.encoder.at(Masks(PATCH, torch.tensor([1])).position[0]).shape == (15, 6)
 
 
 @pytest.mark.parametrize("size", [0, -1, 1.5, None, "8", True, 2**13])

@@ -141,7 +141,7 @@ def test_what_is_not_finite_is_refused_by_its_index(mnist):
 
     model = MaskedAutoencoder.from_preset("qmae")
     with torch.no_grad():
-        model.angles[0, 0] = torch.nan
+        model.encoder.angles[0, 0] = torch.nan
     for subject, image in ((Broken(), 2), (model, 0)):
         with pytest.raises(InputError, match=f"{subject.name} makes of image {image} is not finite"):
             complete(subject, mnist.images[:4], mnist.masks(PatchMask())[:4])

@@ -29,7 +29,7 @@ def test_parameter_counts_of_the_paper():
 
 def test_presets_differ_in_the_token_alone(images):
     qae, qmae = (MaskedAutoencoder.from_preset(name, seed=3) for name in ("qae", "qmae"))
-    assert torch.equal(qae.angles, qmae.angles)
+    assert torch.equal(qae.encoder.angles, qmae.encoder.angles)
     assert torch.equal(qae.fidelity(images, sample(images)), qmae.fidelity(images, sample(images)))
     assert (qae.name, qmae.name) == ("qae", "qmae")
 
@@ -37,7 +37,7 @@ def test_presets_differ_in_the_token_alone(images):
 def test_without_trash_and_mask_the_decoder_undoes_the_encoder(images):
     model = MaskedAutoencoder.from_preset("qae", trash_wires=(), seed=1).double()
     with torch.no_grad():
-        model.angles.mul_(10)
+        model.encoder.angles.mul_(10)
     masks = PatchMask(16, 1 / 256).at(0, len(images))  # the pixel in the corner is black in all of them
     assert not hide(images, masks).ne(images).any()
     torch.testing.assert_close(model.fidelity(images.double(), masks), torch.ones(12).double(), rtol=0, atol=1e-12)
@@ -55,7 +55,7 @@ def test_gradient_of_the_token_comes_from_the_hole(images):
     model, masks = MaskedAutoencoder.from_preset("qmae"), sample(images)
     model(images, masks).mean().backward()
     assert model.token.grad.abs().min() > 0
-    assert model.angles.grad.isfinite().all()
+    assert model.encoder.angles.grad.isfinite().all()
 
 
 def test_encoded_states_are_states_and_their_trash_population_bounds_the_fidelity(images):
@@ -99,7 +99,7 @@ def test_an_original_that_is_wholly_hidden_has_fidelity_0_and_a_black_reconstruc
     fidelity = model.fidelity(images, masks)
     assert fidelity.item() == 0
     fidelity.sum().backward()
-    assert model.angles.grad.isfinite().all()
+    assert model.encoder.angles.grad.isfinite().all()
     assert not model.reconstruct(images, masks).any()
 
 

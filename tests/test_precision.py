@@ -14,7 +14,7 @@ from qmae.errors import InputError
 from qmae.models.baselines import MeanPatch, NearestNeighbours, Nothing, Original, Ridge, TokenPatch
 from qmae.models.free import FreeConfig, FreeModel
 from qmae.models.networks import ClassicalConfig, ClassicalModel
-from qmae.simulation.blocks import block_unitaries
+from qmae.simulation.blocks import block_unitaries, unitaries_of
 from qmae.simulation.dense import DenseEncoder
 from qmae.simulation.environments import angles_of, matrices, sweep
 from qmae.simulation.statevector import StateVectorEncoder
@@ -117,7 +117,7 @@ def test_the_simulation_by_itself_under_autocast(kind, block):
 
 def test_sweeps_and_density_matrices_under_autocast():
     ansatz = Ansatz(4, 2, "so4")
-    blocks = block_unitaries(random_angles(ansatz).float(), ansatz.block).view(1, 2, -1, 4, 4)
+    blocks = unitaries_of(random_angles(ansatz).float(), ansatz).view(1, 2, -1, 4, 4)
     gradient = torch.rand(1, 16, 16, generator=torch.Generator().manual_seed(0))
     images, masks = data()
 

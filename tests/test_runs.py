@@ -141,7 +141,7 @@ def test_runs_of_older_versions_are_read(data, run):
     opened = Run.open(run.folder)
     opened.check_data()
     assert opened.finished
-    assert opened.load().angles.isfinite().all()
+    assert opened.load().encoder.angles.isfinite().all()
     (run.folder / "config.json").write_text(json.dumps({**old, "data": str(data)}))
     with pytest.raises(InputError, match="does not say which images"):
         Run.open(run.folder).check_data()
@@ -302,7 +302,7 @@ def test_a_model_that_was_only_saved_is_opened(tmp_path):
         opened.train()
     shipped = Run.open(Path(SHIPPED[0]))
     assert (shipped.data, shipped.history_or_none(), shipped.seconds) == ("mnist", None, None)
-    assert isinstance(shipped.load().angles, torch.Tensor)
+    assert isinstance(shipped.load().encoder.angles, torch.Tensor)
 
 
 @pytest.mark.parametrize(

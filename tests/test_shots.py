@@ -62,7 +62,7 @@ def test_the_study_covers_both_overlaps_and_every_image(small_case, monkeypatch)
 def test_the_tokens_rule_is_exact_for_any_shift(small_case, shift):
     model, images, masks = (part.double() if hasattr(part, "double") else part for part in small_case)
     filled = (model.fill(images, masks)[0] + 0.2 * masks.hidden[0]).detach().requires_grad_()
-    simulated = model.autoencoder(model.angles, states=1)
+    simulated = model.autoencoder(0, states=1)
 
     def fidelity(pixels):
         state, original = embed(pixels.flatten())[None], embed(images[0].flatten())[None]
@@ -111,7 +111,7 @@ def test_training_on_shots_descends():
     assert len(losses) == 6
     assert losses[-1] < losses[0] / 2
     # The model keeps its precision; the training is in double.
-    assert model.angles.dtype == torch.float32
+    assert model.encoder.angles.dtype == torch.float32
     assert losses[-1] == pytest.approx(exact_loss(in_double(model), images, masks), abs=1e-6)
 
 

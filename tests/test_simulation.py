@@ -57,7 +57,7 @@ def test_fidelity_equals_the_papers_18_qubit_circuit_on_an_mnist_image(generator
     image = load_images(split="validation")[0][:1]
     model = MaskedAutoencoder.from_preset("qmae", seed=3).double()
     with torch.no_grad():
-        model.angles.mul_(10)
+        model.encoder.angles.mul_(10)
         model.token.uniform_(0, 1, generator=generator)
     masks = model.config.patch.at(2, 1)
     circuit, wires = training_circuit(8)
@@ -65,7 +65,7 @@ def test_fidelity_equals_the_papers_18_qubit_circuit_on_an_mnist_image(generator
     node = qp.QNode(circuit, qp.device("lightning.qubit", wires=wires))
     filled = embed(model.fill(image.double(), masks).flatten(1)).detach().numpy()[0]
     original = embed(image.double().flatten(1)).numpy()[0]
-    theirs = float(node(model.angles.detach().numpy(), filled, original))
+    theirs = float(node(model.encoder.angles.detach().numpy(), filled, original))
     assert model.fidelity(image.double(), masks).item() == pytest.approx(theirs, abs=1e-10)
 
 

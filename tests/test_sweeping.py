@@ -107,7 +107,7 @@ def test_a_training_by_sweeps_goes_on_where_it_stopped(small_data, tmp_path, mon
         with pytest.raises(KeyboardInterrupt):
             run.train()
     resumed = run.train()
-    assert torch.equal(resumed.angles, whole.angles)
+    assert torch.equal(resumed.encoder.angles, whole.encoder.angles)
     assert torch.equal(resumed.token, whole.token)
 
 
@@ -120,9 +120,14 @@ def test_circuits_without_images_in_the_batch_are_not_touched(preset, present, s
     for _ in range(2):
         sweeps.step(images, PATCH.sample(len(images), generator=generator))  # so that there is momentum
     absent = [position for position in range(4) if position not in present]
-    before = [tensor.detach().clone() for tensor in (model.angles, sweeps.blocks, sweeps.last)]
+
+    def state():
+        angles = [circuit.angles.detach() for circuit in model.circuits]
+        return [tensor.clone() for tensor in (*angles, *sweeps.blocks, *sweeps.last)]
+
+    before = state()
     sweeps.step(images, Masks(PATCH, torch.tensor(present).repeat(12)[:12]))
-    for old, new in zip(before, (model.angles, sweeps.blocks, sweeps.last), strict=True):
+    for old, new in zip(before, state(), strict=True):
         assert torch.equal(new[absent], old[absent])
         assert all(not torch.equal(new[position], old[position]) for position in present)
 
@@ -162,7 +167,7 @@ def test_equal_images_do_not_make_a_circuit_jump(name, count, monkeypatch):
     model = MaskedAutoencoder(ModelConfig(PATCH, **REAL, **MODELS[name]), generator=torch.Generator().manual_seed(0))
     sweeps = Sweeps(model, learning_rate=0.1)
     losses = [sweeps.step(images, masks).mean().item() for _ in range(30)]
-    before = sweeps.blocks.clone()
+    before = [blocks.clone() for blocks in sweeps.blocks]
     losses.append(sweeps.step(images, masks).mean().item())
     assert all(later <= earlier + 1e-5 for earlier, later in pairwise(losses))
     assert losses[-1] < 0.01
@@ -177,10 +182,10 @@ def test_images_of_which_no_shot_is_kept_steer_nothing():
     image[0, 7, 7] = 1
     masks = PATCH.at(0, 1)
     assert model.success_probability(image, masks).item() < 1e-9
-    before = model.angles.detach().clone()
+    before = model.encoder.angles.detach().clone()
     losses = Sweeps(model, learning_rate=0.1).step(image, masks)
     assert losses.tolist() == [1]
-    assert torch.equal(model.angles, before)
+    assert torch.equal(model.encoder.angles, before)
 
 
 @pytest.mark.parametrize("preset", ["qmae-small", "qmae-plus", "qmae-heralded", "qmae-compressed"])
@@ -190,7 +195,7 @@ def test_few_images_train(preset, small_data):
     history = train(model, images[:13], validation[:2], replace(TRAINING[preset], epochs=30))
     assert len(history.rows) == 30  # one step an epoch: all images
     assert all(0 <= loss <= 1 for loss in history.column("loss_mean"))
-    assert model.angles.isfinite().all()
+    assert model.encoder.angles.isfinite().all()
 
 
 def test_black_batches_without_a_token_are_skipped(small_data):
@@ -200,7 +205,7 @@ def test_black_batches_without_a_token_are_skipped(small_data):
     model = MaskedAutoencoder(ModelConfig(PATCH, **REAL, **MODELS["one for every place"]), generator=torch.Generator())
     history = train(model, image, image, TrainingConfig(4, batch_size=1, learning_rate=0.1, method="sweeps"))
     assert 0 < sum(history.column("skipped")) < 32
-    assert model.angles.isfinite().all()
+    assert model.encoder.angles.isfinite().all()
 
 
 def test_older_folders_that_say_sixty_thousand_for_all_are_those_of_the_presets(tmp_path, small_data):
@@ -227,7 +232,7 @@ def test_frozen_parameters_are_left_alone(small_data, generator):
     model.token.requires_grad_(False)
     Sweeps(model, learning_rate=0.1).step(images, PATCH.sample(len(images), generator=generator))
     assert not model.token.any()
-    model.angles.requires_grad_(False)
+    model.encoder.angles.requires_grad_(False)
     with pytest.raises(InputError, match="frozen"):
         Sweeps(model, learning_rate=0.1)
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from qmae.ansatz.ansatz import Ansatz
-from qmae.ansatz.blocks import SO4_BLOCK
-from qmae.simulation.blocks import block_unitaries
+from qmae.ansatz.blocks import SO4
+from qmae.simulation.blocks import block_unitaries, collect
 from qmae.simulation.dense import DenseEncoder
 from qmae.simulation.environments import angles_of, matrices, polar, sweep
 
@@ -18,7 +18,7 @@ def rotations(*shape, generator, dim=4):
 
 
 def of_angles(angles):
-    return block_unitaries(angles, SO4_BLOCK)
+    return block_unitaries(angles, SO4)
 
 
 def test_every_rotation_in_four_dimensions_has_angles(generator):
@@ -57,7 +57,7 @@ def test_matrices_are_those_of_the_circuit(qubits, layers, generator):
     angles = torch.randn(2, *ansatz.block_shape, generator=generator, dtype=torch.float64)
     blocks = of_angles(angles.flatten(0, 1)).view(2, layers, -1, 4, 4)
     for matrix, of_circuit in zip(matrices(blocks, ansatz), angles, strict=True):
-        torch.testing.assert_close(matrix.T, DenseEncoder.build(of_circuit, ansatz, ()).columns[:, 0])
+        torch.testing.assert_close(matrix.T, DenseEncoder.build(collect(of_circuit, ansatz), ansatz, ()).columns[:, 0])
 
 
 @pytest.mark.parametrize(("qubits", "layers"), [(2, 1), (3, 2), (4, 2), (6, 1), (9, 1)])

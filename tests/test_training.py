@@ -74,7 +74,7 @@ def test_an_image_with_nothing_to_embed_is_skipped_and_counted(data):
     skipped = history.column("skipped")
     assert 0 < sum(skipped) < 8
     assert all((loss != loss) == (count == 1) for loss, count in zip(history.column("loss_mean"), skipped, strict=True))
-    assert model.angles.isfinite().all()
+    assert model.encoder.angles.isfinite().all()
 
 
 def test_history_survives_csv(data):
@@ -98,10 +98,10 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, small_data):
         broken.train(progress=interrupting(after=5))  # in the third epoch of two steps each
     assert not broken.finished
     assert len(broken.history().rows) == 4
-    assert broken.load().angles.isfinite().all()
+    assert broken.load().encoder.angles.isfinite().all()
     resumed = Run.open(tmp_path / "broken").train()
     assert broken.finished
-    assert torch.equal(whole.angles, resumed.angles)
+    assert torch.equal(whole.encoder.angles, resumed.encoder.angles)
     assert torch.equal(whole.token, resumed.token)
     rows = [[row[:-1] for row in new_run(tmp_path / name, small_data).history().rows] for name in ("whole", "broken")]
     assert str(rows[0]) == str(rows[1])  # as text, since NaN equals nothing
@@ -131,8 +131,8 @@ def test_a_run_interrupted_while_saving_its_last_epoch_loses_nothing(tmp_path, s
             run.train()
     resumed = run.train()
     assert run.finished
-    assert torch.equal(run.load().angles, resumed.angles)
-    assert torch.equal(new_run(tmp_path / "whole", small_data, epochs=2).train().angles, resumed.angles)
+    assert torch.equal(run.load().encoder.angles, resumed.encoder.angles)
+    assert torch.equal(new_run(tmp_path / "whole", small_data, epochs=2).train().encoder.angles, resumed.encoder.angles)
     assert len(run.history().rows) == 4
 
 
@@ -156,7 +156,7 @@ def test_a_finished_run_is_only_loaded(tmp_path, small_data):
     run = new_run(tmp_path / "run", small_data, epochs=1)
     trained = run.train()
     assert sorted(path.name for path in run.folder.iterdir()) == ["config.json", "history.csv", "model.safetensors"]
-    assert torch.equal(run.train(progress=interrupting(after=1)).angles, trained.angles)
+    assert torch.equal(run.train(progress=interrupting(after=1)).encoder.angles, trained.encoder.angles)
 
 
 def test_a_run_of_other_settings_is_not_gone_on_with(tmp_path, small_data):

@@ -94,8 +94,8 @@ def test_precision_is_that_of_the_model(data):
     double, single = new_model().double(), new_model()
     found = train(double, *data, SOME)
     expected = train(single, *(images.double() for images in data), SOME)
-    assert double.angles.dtype == torch.float64
-    assert single.angles.dtype == torch.float32
+    assert double.encoder.angles.dtype == torch.float64
+    assert single.encoder.angles.dtype == torch.float32
     assert found.column("loss_mean") == pytest.approx(expected.column("loss_mean"), abs=1e-3)
 
 
@@ -108,7 +108,7 @@ def test_half_precision_is_refused(data, kind):
 
 def test_parameters_that_are_not_finite_are_refused(data):
     model = new_model()
-    model.angles.data[0, 0] = float("nan")
+    model.encoder.angles.data[0, 0] = float("nan")
     with pytest.raises(InputError, match="not finite"):
         train(model, *data, SOME)
 
@@ -133,9 +133,9 @@ def test_a_model_of_inference_mode_is_refused(data):
 
 def test_frozen_parameters_stay(data):
     model = new_model()
-    model.angles.requires_grad_(False)
+    model.encoder.angles.requires_grad_(False)
     train(model, *data, SOME)
-    assert torch.equal(model.angles, new_model().angles)
+    assert torch.equal(model.encoder.angles, new_model().encoder.angles)
     assert model.token.any()
     model.token.requires_grad_(False)
     with pytest.raises(InputError, match="frozen"):

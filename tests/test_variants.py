@@ -11,6 +11,7 @@ from qmae.errors import InputError
 from qmae.models.autoencoder import MaskedAutoencoder
 from qmae.models.config import ModelConfig
 from qmae.simulation.states import embed
+from samples import angles_of_circuits
 
 ONE, SEVERAL = PatchMask(4, 0.25), PatchMask(4, 0.25, patches=4)
 VARIANTS = {
@@ -45,8 +46,8 @@ def variant(patch, settings, generator):
     model = MaskedAutoencoder(ModelConfig(patch, **settings), generator=generator).double()
     with torch.no_grad():
         model.token.uniform_(0, 1, generator=generator)
-        if model.offsets is not None:
-            model.offsets.normal_(generator=generator)
+        if model.encoder.offsets is not None:
+            model.encoder.offsets.normal_(generator=generator)
     images = torch.rand(5, 4, 4, generator=generator, dtype=torch.float64)
     return model, images, patch.sample(5, generator=generator)
 
@@ -64,9 +65,10 @@ def test_a_variant_is_its_circuit(name, overlap, generator):
     )
     assert len(masks.position.unique(dim=0)) > 1
     for index, position in enumerate(masks.position):
-        angles = model.angles_at(position).detach().numpy()
-        assert nodes[0](angles, filled[index], originals[index]) == pytest.approx(fidelity[index], abs=1e-10)
-        np.testing.assert_allclose(nodes[1](angles, filled[index]), pixels[index].flatten(), atol=1e-10)
+        angles, *of_decoder = angles_of_circuits(model, position)
+        found = nodes[0](angles, filled[index], originals[index], *of_decoder)
+        assert found == pytest.approx(fidelity[index], abs=1e-10)
+        np.testing.assert_allclose(nodes[1](angles, filled[index], *of_decoder), pixels[index].flatten(), atol=1e-10)
     np.testing.assert_allclose(pixels.sum((1, 2)), 1, atol=1e-12)
 
 
@@ -78,10 +80,10 @@ def test_the_success_probability_is_that_of_the_measurement(name, generator):
 
     @qp.qnode(qp.device("default.qubit", wires=wires))
     def trash():
-        from qmae.circuits.templates import AllPairsBlocks
+        from qmae.circuits.templates import BlockLayers
 
         qp.StatePrep(embed(model.fill(images, masks)[0].flatten()).detach().numpy(), wires=range(config.qubits))
-        AllPairsBlocks(model.angles_at(position).detach().numpy()[: len(config.ansatz.pairs)], wires=wires)
+        BlockLayers(model.encoder.at(position).detach().numpy(), wires, config.block)
         return qp.probs(wires=config.trash_wires)
 
     success = model.success_probability(images, masks)

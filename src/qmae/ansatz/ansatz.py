@@ -6,72 +6,95 @@ templates both read it from here.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations, count
+from itertools import count
 
-from qmae._values import MAX_LAYERS, MAX_QUBITS, choice, settle, whole
-from qmae.ansatz.blocks import BLOCKS, Block, Gate
+from qmae._values import MAX_LAYERS, MAX_QUBITS, settle, whole
+from qmae.ansatz.blocks import BLOCKS, Block, Pairs
+from qmae.errors import InputError
 
 
 @dataclass(frozen=True)
 class Ansatz:
-    """Blocks on all pairs of qubits, in lexicographic order, layer after layer (Section 3.2, Eq. 3).
+    """Two-qubit blocks on pairs of qubits, layer after layer (Section 3.2, Eq. 3).
 
     Qubit 0 is the most significant bit of the pixel index. In a block on the pair (a, b), a < b.
 
     Attributes:
         qubits: number of qubits n, 2 to `MAX_QUBITS`.
-        layers: how often the sweep over all pairs is repeated, each time with angles of its own; at most `MAX_LAYERS`.
-        kind: of the blocks, `"su4"` (15 rotations, paper) or `"so4"` (6 rotations, real; blocks share some of them).
+        layers: how often the blocks are repeated, each time with angles of their own; at most `MAX_LAYERS`.
+        kind: of the blocks, a name in `BLOCKS`: `"su4"` (15 rotations, paper) or `"so4"` (6 rotations, real), both on
+            all pairs of qubits in lexicographic order.
 
     Raises:
-        InputError: qubits or layers that are no whole numbers or out of bounds, or an unknown kind of block.
+        InputError: qubits or layers that are no whole numbers or out of bounds, an unknown kind of block, or one that
+            acts on no pairs of these qubits.
     """
 
     qubits: int
     layers: int = 1
-    kind: Block = "su4"
+    kind: str = "su4"
 
     def __post_init__(self) -> None:
-        choice(self.kind, "block", Block)
+        pairs = BLOCKS[self.kind].pairs
         qubits = whole(self.qubits, "the ansatz's number of qubits", 2, MAX_QUBITS)
         settle(self, qubits=qubits, layers=whole(self.layers, "number of layers", 1, MAX_LAYERS))
+        possible = {(a, b) for b in range(qubits) for a in range(b)}
+        if not pairs(qubits) or not set(pairs(qubits)) <= possible:
+            raise InputError(
+                f"the block {self.kind} does not act on pairs (a, b), a < b, of {qubits} qubits: take another"
+            )
+
+    @classmethod
+    def of_angles(cls, qubits: int, kind: str, angles: int) -> Ansatz:
+        """The ansatz that has so many angles.
+
+        Raises:
+            InputError: no whole number of layers has.
+        """
+        first, both = (cls(qubits, layers, kind).angles for layers in (1, 2))
+        more, rest = divmod(angles - first, both - first)
+        if rest or more < 0:
+            raise InputError(
+                f"{angles} angles are no whole layers of the block {kind} on {qubits} qubits: give {first}, and "
+                f"{both - first} for every further layer"
+            )
+        return cls(qubits, 1 + more, kind)
 
     @property
-    def block(self) -> tuple[Gate, ...]:
-        """The gates of one block."""
+    def block(self) -> Block:
+        """What is repeated."""
         return BLOCKS[self.kind]
 
+    @cached_property
+    def layer(self) -> Pairs:
+        """The pair of qubits of every block of a layer, in the order in which the blocks act."""
+        return tuple(self.block.pairs(self.qubits))
+
     @property
-    def block_angles(self) -> int:
-        """Rotations of one block: 15 or 6."""
-        return sum(gate.name != "CNOT" for gate in self.block)
+    def pairs(self) -> Pairs:
+        """The pair of qubits of every block of all layers, in the order in which the blocks act."""
+        return self.layer * self.layers
 
     @property
     def blocks(self) -> int:
-        """Number of blocks: one a pair of qubits and layer."""
-        return math.comb(self.qubits, 2) * self.layers
-
-    @cached_property
-    def pairs(self) -> tuple[tuple[int, int], ...]:
-        """The pair of qubits of every block, in the order in which the blocks act."""
-        return tuple(combinations(range(self.qubits), 2)) * self.layers
+        """Number of blocks of all layers."""
+        return len(self.layer) * self.layers
 
     def gates(self) -> Iterator[tuple[str, tuple[int, ...], int | None]]:
         """Every gate of the circuit in the order in which they act.
 
         Yields:
-            Its name, its qubits, and which of the circuit's angles it turns by, None for a CNOT.
+            Its name, its qubits, and which of the circuit's angles it turns by, None for one without an angle.
         """
         merged, angle = iter(self.merged), count()
         following = next(angle)
         for pair in self.pairs:
-            for gate in self.block:
+            for gate in self.block.gates:
                 qubits = tuple(pair[wire] for wire in gate.wires)
-                if gate.name == "CNOT":
+                if not gate.turns:
                     yield gate.name, qubits, None
                 elif next(merged) == following:
                     yield gate.name, qubits, following
@@ -81,34 +104,39 @@ class Ansatz:
     def merged(self) -> tuple[int, ...]:
         """For every rotation of the blocks, one after the other, which of the circuit's angles it is a part of.
 
-        A real block ends with an RY on either qubit, and the next block there begins with one: they are one gate, that
-        of the earlier block, and turn by the sum of the two. The paper's blocks keep all their rotations (Eq. 3).
+        Where blocks share rotations, one at the end of a block and one at the start of the next block on this qubit are
+        one gate, that of the earlier block, and turn by the sum of the two.
         """
-        if self.kind == "su4":
-            return tuple(range(len(self.pairs) * self.block_angles))
         angle, merged, open_end = count(), [], {}
         for pair in self.pairs:
-            for gate in self.block:
+            for gate in self.block.gates:
                 qubits = [pair[wire] for wire in gate.wires]
-                if gate.name == "CNOT":
+                if not gate.turns:
                     for qubit in qubits:
                         open_end.pop(qubit, None)
-                else:
-                    merged.append(open_end[qubits[0]] if qubits[0] in open_end else next(angle))
-                    open_end[qubits[0]] = merged[-1]
+                    continue
+                known, index = open_end.get(qubits[0], (None, 0))
+                if not self.block.shares_rotations or known != gate.name:
+                    index = next(angle)
+                merged.append(index)
+                open_end[qubits[0]] = gate.name, index
         return tuple(merged)
 
     @property
     def block_shape(self) -> tuple[int, int]:
-        """Shape (blocks, rotations of a block) of the angles of all blocks, each by itself."""
-        return self.blocks, self.block_angles
+        """Shape (blocks, rotations of a block) of the rotations of all blocks, each by itself."""
+        return self.blocks, self.block.angles
 
     @property
     def angle_shape(self) -> tuple[int, ...]:
-        """Shape of the circuit's angles: that of its blocks for `su4`; for `so4` flat, as blocks share rotations."""
-        return self.block_shape if self.kind == "su4" else (self.angles,)
+        """Shape of the circuit's angles: `block_shape`; flat where blocks share rotations, one for every gate."""
+        return (self.angles,) if self.block.shares_rotations else self.block_shape
 
-    @property
+    @cached_property
     def angles(self) -> int:
         """Number of angles: 15 a block for `su4` (Eq. 3), for `so4` 4 a block and one more for every qubit."""
-        return self.blocks * self.block_angles if self.kind == "su4" else 4 * self.blocks + self.qubits
+        if not self.block.shares_rotations:
+            return self.blocks * self.block.angles
+        # Every layer but the first adds as many: counted on two, as there may be thousands.
+        first, both = (1 + max(Ansatz(self.qubits, layers, self.kind).merged) for layers in (1, 2))
+        return first + (self.layers - 1) * (both - first)

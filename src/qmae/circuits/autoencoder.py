@@ -20,9 +20,10 @@ from qmae.ansatz.ansatz import Ansatz
 from qmae.circuits.arrays import shape_of
 from qmae.circuits.choices import Overlap, Reset
 from qmae.circuits.preparation import RealAmplitudeEmbedding, any_known
-from qmae.circuits.templates import AllPairsBlocks
+from qmae.circuits.templates import BlockLayers
 from qmae.errors import InputError
-from qmae.models.choices import Bottleneck, Decoder
+from qmae.models.bottlenecks import BOTTLENECKS
+from qmae.models.choices import Decoder
 from qmae.models.config import ModelConfig
 from qmae.models.wiring import check_wiring
 
@@ -58,10 +59,11 @@ class AutoencoderCircuit:
         trash_wires: which of the ansatz's qubits end in the bottleneck.
         overlap: `"swap"` (paper) or `"inverse"`, which needs no ancilla and no qubits for the original.
         reset: `"swap"` (paper) or `"measure"`, which needs no fresh qubits.
-        bottleneck: `"reset"` (paper), `"herald"`, where shots are discarded that do not measure 0, or `"none"`.
+        bottleneck: a name in `BOTTLENECKS`: `"reset"` (paper), `"herald"`, where shots are discarded that do not
+            measure 0, or `"none"`.
         decoder: `"adjoint"` of the encoder (paper), `"free"`, the adjoint of a circuit with angles of its own, or
             `"none"`.
-        extra: how many of the ansatz's last qubits hold no pixel and enter in |0>.
+        ancillas: how many of the ansatz's last qubits hold no pixel and enter in |0>.
 
     Raises:
         InputError: an unknown kind of anything, trash wires that do not exist or leave no latent qubit, or kinds that
@@ -77,46 +79,60 @@ class AutoencoderCircuit:
     trash_wires: tuple[int, ...] = (0,)
     overlap: Overlap = "swap"
     reset: Reset = "swap"
-    bottleneck: Bottleneck = "reset"
+    bottleneck: str = "reset"
     decoder: Decoder = "adjoint"
-    extra: int = 0
+    ancillas: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.ansatz, Ansatz):
             raise InputError(f"ansatz {shown(self.ansatz)} is no Ansatz: give one, such as Ansatz(8)")
         choice(self.overlap, "overlap", Overlap)
         choice(self.reset, "reset", Reset)
-        extra = whole(self.extra, "number of extra qubits", 0, self.ansatz.qubits - 2)
-        wiring = check_wiring(self.ansatz.qubits - extra, extra, self.trash_wires, self.bottleneck, self.decoder)
-        settle(self, trash_wires=wiring.trash_wires, extra=extra)
+        ancillas = whole(self.ancillas, "number of ancillas", 0, self.ansatz.qubits - 2)
+        wiring = check_wiring(self.ansatz.qubits - ancillas, ancillas, self.trash_wires, self.bottleneck, self.decoder)
+        settle(self, trash_wires=wiring.trash_wires, ancillas=ancillas)
 
     @classmethod
     def of(cls, config: ModelConfig, overlap: Overlap = "swap", reset: Reset = "swap") -> AutoencoderCircuit:
-        """The circuit of a model, whose angles for the place of a mask are `MaskedAutoencoder.angles_at`."""
+        """The circuit of a model, whose angles for a position of the mask are `model.encoder.at(position)`."""
         return cls(
             config.ansatz, config.trash_wires, overlap, reset, config.bottleneck, config.decoder, config.ancillas
         )
 
     @property
     def registers(self) -> dict[str, tuple[int, ...]]:
-        """The wires of `ancilla`, `fresh`, `input`, `reference` and `extra`; the paper's are 0, 1, 2-9, 10-17, none."""
-        swapped = self.bottleneck == "reset" and self.reset == "swap"
+        """The wires by their use; the paper's are 0, 1, 2-9, 10-17 and none.
+
+        `ancilla` is that of the SWAP test, `fresh` replaces the trash, `input` and `reference` hold the masked and the
+        original image, and `encoder_ancillas` are the encoder's.
+        """
+        swapped = BOTTLENECKS[self.bottleneck].resets and self.reset == "swap"
         sizes = {
             "ancilla": int(self.overlap == "swap"),
-            "fresh": len(self._pixel_trash) if swapped else 0,
-            "input": self.ansatz.qubits - self.extra,
-            "reference": self.ansatz.qubits - self.extra if self.overlap == "swap" else 0,
-            "extra": self.extra,
+            "fresh": len(self._image_trash) if swapped else 0,
+            "input": self.image_qubits,
+            "reference": self.image_qubits if self.overlap == "swap" else 0,
+            "encoder_ancillas": self.ancillas,
         }
         wires = iter(range(sum(sizes.values())))
         return {name: tuple(islice(wires, size)) for name, size in sizes.items()}
 
     @property
-    def angle_shape(self) -> tuple[int, int]:
-        """Shape of the angles of all blocks: those of the encoder, and a free decoder's behind them."""
-        decoder = Ansatz(self.ansatz.qubits - self.extra, self.ansatz.layers, self.ansatz.kind)
-        blocks = self.ansatz.blocks + (decoder.blocks if self.decoder == "free" else 0)
-        return blocks, self.ansatz.block_angles
+    def image_qubits(self) -> int:
+        """Number of qubits that hold an image."""
+        return self.ansatz.qubits - self.ancillas
+
+    @property
+    def decoder_ansatz(self) -> Ansatz | None:
+        """The circuit of a free decoder; None if the decoder has no angles of its own."""
+        if self.decoder != "free":
+            return None
+        return Ansatz(self.image_qubits, self.ansatz.layers, self.ansatz.kind)
+
+    @property
+    def heralded(self) -> bool:
+        """Whether shots are discarded."""
+        return BOTTLENECKS[self.bottleneck].heralded
 
     @property
     def num_wires(self) -> int:
@@ -124,25 +140,29 @@ class AutoencoderCircuit:
         return sum(map(len, self.registers.values()))
 
     @property
-    def _pixel_trash(self) -> tuple[int, ...]:
+    def _inside(self) -> tuple[int, ...]:
+        """The wires of the encoder."""
+        return *self.registers["input"], *self.registers["encoder_ancillas"]
+
+    @property
+    def _image_trash(self) -> tuple[int, ...]:
         """Trash that the decoder needs anew."""
-        return tuple(wire for wire in self.trash_wires if wire < self.ansatz.qubits - self.extra)
+        return tuple(wire for wire in self.trash_wires if wire < self.image_qubits)
 
     @property
     def measured_wires(self) -> tuple[int, ...]:
         """Wires that are measured before the end: those that herald, or those that are reset by a measurement."""
-        inside = *self.registers["input"], *self.registers["extra"]
-        if self.bottleneck == "herald":
-            return tuple(inside[wire] for wire in self.trash_wires)
-        return tuple(inside[wire] for wire in self._pixel_trash) if self.reset == "measure" else ()
+        trash, image_trash = ([self._inside[wire] for wire in wires] for wires in (self.trash_wires, self._image_trash))
+        return tuple(BOTTLENECKS[self.bottleneck].measured(trash, image_trash, swaps=self.reset == "swap"))
 
-    def fidelity(self, angles: Any, filled: Any, original: Any) -> ExpectationMP:
+    def fidelity(self, angles: Any, filled: Any, original: Any, decoder_angles: Any = None) -> ExpectationMP:
         """The paper's training circuit (Fig. 4): the autoencoder's output is compared with the original.
 
         Args:
-            angles: [blocks, 15 or 6], `angle_shape`, in radians, a free decoder's behind the encoder's.
+            angles: of `ansatz.angle_shape`, in radians.
             filled: amplitudes [2^n] of the image with the token in the hole, of norm 1.
             original: amplitudes [2^n] of the unmasked image, of norm 1.
+            decoder_angles: of `decoder_ansatz.angle_shape`, of a free decoder.
 
         Angles and filled images may have a batch dimension before them, of the same size if both have one, where
         nothing is post-selected and where the device prepares the first state itself.
@@ -154,17 +174,17 @@ class AutoencoderCircuit:
             InputError: angles or amplitudes of another shape, that are not finite, or amplitudes that are not real or
                 not of norm 1; or a batch where post-selection takes none.
         """
-        self.prepare_and_run(angles, filled, original)
+        self.prepare_and_run(angles, filled, original, decoder_angles)
         return self.measure_fidelity()
 
-    def prepare_and_run(self, angles: Any, filled: Any, original: Any) -> None:
+    def prepare_and_run(self, angles: Any, filled: Any, original: Any, decoder_angles: Any = None) -> None:
         """The gates of `fidelity`, without its measurement."""
         wires = self.registers
-        self._check(angles, filled=filled, original=original)
+        self._check(angles, decoder_angles, filled=filled, original=original)
         RealAmplitudeEmbedding(filled, wires=wires["input"])
         if self.overlap == "swap":
             RealAmplitudeEmbedding(original, wires=wires["reference"])
-        self.autoencode(angles)
+        self.autoencode(angles, decoder_angles)
         if self.overlap == "swap":
             swap_test(wires["ancilla"][0], wires["input"], wires["reference"])
         else:
@@ -177,12 +197,13 @@ class AutoencoderCircuit:
             return qp.expval(qp.Z(wires["ancilla"][0]))
         return qp.expval(qp.Projector([0] * len(wires["input"]), wires=wires["input"]))
 
-    def probabilities(self, angles: Any, filled: Any) -> ProbabilityMP:
+    def probabilities(self, angles: Any, filled: Any, decoder_angles: Any = None) -> ProbabilityMP:
         """The autoencoder alone, its output measured: the reconstruction.
 
         Args:
-            angles: [blocks, 15 or 6], `angle_shape`, in radians, a free decoder's behind the encoder's.
+            angles: of `ansatz.angle_shape`, in radians.
             filled: amplitudes [2^n] of the image with the token in the hole, of norm 1.
+            decoder_angles: of `decoder_ansatz.angle_shape`, of a free decoder.
 
         Either may have a batch dimension before it, of the same size if both have.
 
@@ -192,34 +213,34 @@ class AutoencoderCircuit:
         Raises:
             InputError: as `fidelity`.
         """
-        self._check(angles, filled=filled)
+        self._check(angles, decoder_angles, filled=filled)
         RealAmplitudeEmbedding(filled, wires=self.registers["input"])
-        self.autoencode(angles)
+        self.autoencode(angles, decoder_angles)
         return qp.probs(wires=self.registers["input"])
 
-    def autoencode(self, angles: Any) -> None:
+    def autoencode(self, angles: Any, decoder_angles: Any = None) -> None:
         """Encoder, bottleneck and decoder, on an input that is prepared.
 
         Raises:
             InputError: angles of another shape, or that are not finite.
         """
-        self._check(angles)
-        wires = self.registers
-        inside, blocks = [*wires["input"], *wires["extra"]], self.ansatz.blocks
-        AllPairsBlocks(angles[..., :blocks, :], wires=inside)
-        for wire in self.measured_wires:
-            qp.measure(wire, postselect=0) if self.bottleneck == "herald" else qp.measure(wire, reset=True)
-        if wires["fresh"]:
-            for fresh, wire in zip(wires["fresh"], self._pixel_trash, strict=True):
-                qp.SWAP(wires=[fresh, inside[wire]])
+        self._check(angles, decoder_angles)
+        wires, inside, block = self.registers, self._inside, self.ansatz.kind
+        BlockLayers(angles, wires=inside, block=block)
+        image_trash = [inside[wire] for wire in self._image_trash]
+        BOTTLENECKS[self.bottleneck].run(self.measured_wires, image_trash, wires["fresh"])
         if self.decoder != "none":
-            qp.adjoint(AllPairsBlocks)(
-                angles[..., :blocks, :] if self.decoder == "adjoint" else angles[..., blocks:, :], wires["input"]
-            )
+            decoding = angles if self.decoder == "adjoint" else decoder_angles
+            qp.adjoint(BlockLayers)(decoding, wires["input"], block=block)
 
-    def _check(self, angles: Any, **states: Any) -> None:
-        dim = 2 ** (self.ansatz.qubits - self.extra)
-        wanted = {"angles": (angles, self.angle_shape)} | {name: (state, (dim,)) for name, state in states.items()}
+    def _check(self, angles: Any, decoder_angles: Any, **states: Any) -> None:
+        dim, wanted = 2**self.image_qubits, {"angles": (angles, self.ansatz.angle_shape)}
+        if (decoder_angles is None) != (self.decoder_ansatz is None):
+            own = "has angles of its own: give decoder_angles" if self.decoder_ansatz else "has no angles of its own"
+            raise InputError(f"the decoder of this circuit {own}")
+        if self.decoder_ansatz:
+            wanted["decoder_angles"] = decoder_angles, self.decoder_ansatz.angle_shape
+        wanted |= {name: (state, (dim,)) for name, state in states.items()}
         batches = set()
         for name, (values, shape) in wanted.items():
             found = shape_of(values, name)
@@ -233,7 +254,7 @@ class AutoencoderCircuit:
             if name == "original" and len(found) > 1:
                 raise InputError(f"PennyLane prepares originals by gates, one at a time: give one of shape [{dim}]")
             batches |= set(found[: -len(shape)])
-        if batches and self.bottleneck == "herald":
+        if batches and self.heralded:
             raise InputError("PennyLane does not post-select in batches: give the angles and amplitudes of one circuit")
         if len(batches) > 1:
             raise InputError(f"batches of {' and '.join(map(str, sorted(batches)))} do not go together: give one size")

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -23,6 +23,8 @@ from qmae.data.masks import Masks
 from qmae.errors import InputError
 from qmae.models.autoencoder import MaskedAutoencoder
 from qmae.models.base import embed_references
+from qmae.models.bottlenecks import BOTTLENECKS
+from qmae.models.variational import VariationalCircuit
 from qmae.simulation.states import embed
 
 
@@ -31,20 +33,22 @@ class States:
     """What a circuit needs of some images, and what the fast simulation says it gives; all in double precision.
 
     Attributes:
-        angles: of all blocks, in radians, for every image: they may depend on the place of its mask.
+        angles: of the encoder, in radians, for every image: they may depend on the position of its mask.
         filled: amplitudes of the masked images, the token in the hole.
         originals: amplitudes of the unmasked images.
         fidelity: exact fidelities.
         probabilities: exact probabilities of the pixels' basis states in the reconstructions.
         success: share of the shots that are kept; 1 without post-selection.
+        decoder_angles: as `angles`, of a free decoder; otherwise None.
     """
 
-    angles: Float[np.ndarray, "images blocks angles"]
+    angles: Float[np.ndarray, "images ..."]
     filled: Float[np.ndarray, "images dim"]
     originals: Float[np.ndarray, "images dim"]
     fidelity: Float[np.ndarray, " images"]
     probabilities: Float[np.ndarray, "images dim"]
     success: Float[np.ndarray, " images"]
+    decoder_angles: Float[np.ndarray, "images ..."] | None
 
     @classmethod
     def of(cls, model: MaskedAutoencoder, images: Float[Tensor, "images size size"], masks: Masks) -> States:
@@ -70,18 +74,34 @@ class States:
                 )
             outputs = model.complete(images, masks)
             parts = (
-                torch.stack([model.angles_at(position) for position in masks.position]),
+                _angles(model.encoder, masks),
                 filled,
                 embed_references(images),
                 outputs.fidelity,
                 outputs.probabilities.flatten(1),
                 outputs.success_probability,
             )
-        return cls(*(part.numpy() for part in parts))
+            decoder_angles = None if model.decoder is None else _angles(model.decoder, masks).numpy()
+        return cls(*(part.numpy() for part in parts), decoder_angles=decoder_angles)
 
-    def __iter__(self) -> Iterator[tuple[np.ndarray, ...]]:
-        """Angles, filled and original state, exact fidelity and probabilities of every image."""
-        return zip(self.angles, self.filled, self.originals, self.fidelity, self.probabilities, strict=True)
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.fidelity)
+
+    def of_fidelity(self, image: int) -> tuple[Any, ...]:
+        """The arguments of `AutoencoderCircuit.fidelity` for an image."""
+        return self.angles[image], self.filled[image], self.originals[image], self._decoder_angles(image)
+
+    def of_probabilities(self, image: int) -> tuple[Any, ...]:
+        """The arguments of `AutoencoderCircuit.probabilities` for an image."""
+        return self.angles[image], self.filled[image], self._decoder_angles(image)
+
+    def _decoder_angles(self, image: int) -> np.ndarray | None:
+        return None if self.decoder_angles is None else self.decoder_angles[image]
+
+
+def _angles(circuit: VariationalCircuit, masks: Masks) -> Float[Tensor, "images ..."]:
+    return torch.stack([circuit.at(position) for position in masks.position])
 
 
 def in_double(model: MaskedAutoencoder) -> MaskedAutoencoder:
@@ -145,19 +165,20 @@ def verify(
         InputError: an image gives no quantum state; it is named by its index.
     """
     states = States.of(model, images, masks)
-    resets = get_args(Reset) if model.config.bottleneck == "reset" else ("swap",)
+    resets = get_args(Reset) if BOTTLENECKS[model.config.bottleneck].resets else ("swap",)
     kinds = list(product(get_args(Overlap), resets))
     # In single precision the device's own sums over the amplitudes would be ten times worse than its amplitudes, and
     # where measurements select shots it gives none of those.
-    single = [] if model.config.bottleneck == "herald" else [("complex64", kinds[0])]
+    single = [] if model.heralded else [("complex64", kinds[0])]
     for precision, kind in [*single, *(("complex128", kind) for kind in kinds)]:
         circuit = AutoencoderCircuit.of(model.config, *kind)
         target = Target(circuit, EXACT, options={"c_dtype": np.dtype(precision).type})
         fidelity = target.swap_test_of_state if precision == "complex64" else target.fidelity
         differences = np.zeros(2)
         with progress(f"running {circuit.num_wires} qubits in {precision}", len(images)) as advance:
-            for angles, filled, original, *known in states:
-                found = fidelity(angles, filled, original), target.probabilities(angles, filled)
+            for image in range(len(states)):
+                found = fidelity(*states.of_fidelity(image)), target.probabilities(*states.of_probabilities(image))
+                known = states.fidelity[image], states.probabilities[image]
                 worst = [np.abs(value - true).max() for value, true in zip(found, known, strict=True)]
                 differences = np.maximum(differences, worst)
                 advance(1)
@@ -212,20 +233,21 @@ def run_on_device(
         InputError: an image gives no quantum state, no shot is kept, or the device cannot run the circuit.
     """
     states = States.of(model, images, masks)
-    for (angles, filled, original, exact, probabilities), success in zip(states, states.success, strict=True):
-        fidelity = target.measure(target.circuit.fidelity, angles, filled, original)
-        found = target.measure(target.circuit.probabilities, angles, filled)
+    for image in range(len(states)):
+        probabilities, success = states.probabilities[image], float(states.success[image])
+        fidelity = target.measure(target.circuit.fidelity, *states.of_fidelity(image))
+        found = target.measure(target.circuit.probabilities, *states.of_probabilities(image))
         if not (np.isfinite(fidelity).all() and np.isfinite(found).all()):
-            if target.shots is not None and target.circuit.bottleneck == "herald":
+            if target.shots is not None and target.circuit.heralded:
                 raise target.none_kept()
             raise InputError(f"{target.name} gives values that are not finite: choose another device")
         yield Estimate(
             float(fidelity),
-            target.standard_error(float(fidelity), float(success)),
-            float(exact),
+            target.standard_error(float(fidelity), success),
+            float(states.fidelity[image]),
             found,
-            target.share_error(found, float(success)),
+            target.share_error(found, success),
             probabilities,
-            float(success),
-            expected_variation(probabilities, target.shots, float(success)),
+            success,
+            expected_variation(probabilities, target.shots, success),
         )

@@ -13,7 +13,7 @@ from pennylane.tape import QuantumScript, make_qscript
 
 from qmae.circuits.autoencoder import AutoencoderCircuit, swap_test
 from qmae.circuits.choices import Drawing
-from qmae.circuits.templates import AllPairsBlocks, TwoQubitBlock
+from qmae.circuits.templates import BlockLayers, TwoQubitBlock
 
 
 def text(drawing: Drawing, circuit: AutoencoderCircuit) -> str:
@@ -41,18 +41,22 @@ def figure(drawing: Drawing, circuit: AutoencoderCircuit) -> Figure:
 
 def _drawn(drawing: Drawing, circuit: AutoencoderCircuit) -> tuple[QuantumScript, list[Any]]:
     """The gates, and the wires from top to bottom."""
-    n, angle_shape = circuit.ansatz.qubits, circuit.ansatz.block_shape
+    ansatz, n = circuit.ansatz, circuit.ansatz.qubits
     match drawing:
         case "block":
-            return QuantumScript(TwoQubitBlock.compute_decomposition(np.zeros(angle_shape[1]), ["a", "b"])), ["a", "b"]
+            return QuantumScript(
+                TwoQubitBlock.compute_decomposition(np.zeros(ansatz.block.angles), ["a", "b"], ansatz.kind)
+            ), ["a", "b"]
         case "ansatz":
-            return QuantumScript(AllPairsBlocks.compute_decomposition(np.zeros(angle_shape), range(n))), [*range(n)]
+            return QuantumScript(
+                BlockLayers.compute_decomposition(np.zeros(ansatz.angle_shape), range(n), ansatz.kind)
+            ), [*range(n)]
         case "swap-test":
             rho, reference = ([f"{name} {wire}" for wire in range(n)] for name in ("rho", "ref"))
             return make_qscript(swap_test)("ancilla", rho, reference), ["ancilla", *rho, *reference]
         case "training":
             state, names = np.eye(1, 2**n)[0], _names(circuit)
-            script = make_qscript(circuit.fidelity)(np.zeros(angle_shape), state, state)
+            script = make_qscript(circuit.fidelity)(np.zeros(ansatz.angle_shape), state, state)
             (named,), _ = qp.map_wires(script, names)
             return named, [*names.values()]
 

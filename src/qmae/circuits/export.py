@@ -18,20 +18,32 @@ from qmae.errors import InputError, install_hint
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
 
-METHODS = {"RY": "ry", "RZ": "rz", "Hadamard": "h", "CNOT": "cx", "SWAP": "swap", "CSWAP": "cswap"}
+METHODS = {
+    "RX": "rx",
+    "RY": "ry",
+    "RZ": "rz",
+    "Hadamard": "h",
+    "CNOT": "cx",
+    "CZ": "cz",
+    "SWAP": "swap",
+    "CSWAP": "cswap",
+}
 """PennyLane's gates and the methods of Qiskit's circuits; else there are measurements that reset or herald."""
 
 SUFFIXES: dict[ExportFormat, str] = {"qasm3": ".qasm", "qasm2": ".qasm", "qiskit": ".qpy"}
 
 
-def to_qiskit(circuit: AutoencoderCircuit, angles: Any, filled: Any, original: Any) -> QuantumCircuit:
+def to_qiskit(
+    circuit: AutoencoderCircuit, angles: Any, filled: Any, original: Any, decoder_angles: Any = None
+) -> QuantumCircuit:
     """Write the circuit of the fidelity as Qiskit's.
 
     Args:
         circuit: what is written.
-        angles: of all blocks, in radians.
+        angles: of the encoder, in radians.
         filled: real amplitudes [2^n] of the image with the token in the hole.
         original: real amplitudes [2^n] of the unmasked image.
+        decoder_angles: of a free decoder.
 
     Returns:
         A circuit whose qubits are numbered as `circuit.registers`. Its classical bits are, for `swap`, the ancilla's:
@@ -42,11 +54,11 @@ def to_qiskit(circuit: AutoencoderCircuit, angles: Any, filled: Any, original: A
         InputError: Qiskit is not installed.
     """
     qiskit = import_qiskit()
-    gates = gate_script(circuit, angles, filled, original)
+    gates = gate_script(circuit, angles, filled, original, decoder_angles)
     measured = gates.measurements[0].wires.tolist()
     written = qiskit.QuantumCircuit(circuit.num_wires, len(measured), name="qmae")
     heralds = iter(())
-    if circuit.bottleneck == "herald":
+    if circuit.heralded:
         register = qiskit.ClassicalRegister(len(circuit.trash_wires), "herald")
         written.add_register(register)
         heralds = iter(register)
@@ -64,9 +76,9 @@ def to_qiskit(circuit: AutoencoderCircuit, angles: Any, filled: Any, original: A
     return written
 
 
-def gate_script(circuit: AutoencoderCircuit, angles: Any, filled: Any, original: Any) -> QuantumScript:
+def gate_script(circuit: AutoencoderCircuit, *arguments: Any) -> QuantumScript:
     """The circuit of the fidelity in gates of `METHODS`, resets and heralding measurements; no templates."""
-    script = make_qscript(circuit.fidelity)(angles, filled, original)
+    script = make_qscript(circuit.fidelity)(*arguments)
     (gates,), _ = decompose(
         script, stopping_condition=lambda gate: gate.name in METHODS or _resets(gate) or _heralds(gate)
     )

@@ -34,7 +34,7 @@ from qmae.data.masks import Masks
 from qmae.errors import InputError
 from qmae.models.autoencoder import MaskedAutoencoder
 
-GATES = {"RX", "RY", "RZ", "CNOT", "ResetError"}
+GATES = {"RX", "RY", "RZ", "CNOT", "CZ", "ResetError"}
 """What a device runs; rotations are merged to `Rot` after that."""
 
 
@@ -143,7 +143,7 @@ def study(
         InputError: an image gives no quantum state, or there is no such kind or rate of noise, or `done` is of
             another model, other images or masks. Or a model heralds.
     """
-    if any(model.config.bottleneck == "herald" for model in models):
+    if any(model.heralded for model in models):
         raise InputError("density matrices with post-selection are not supported: choose a model that keeps every shot")
     known = {(row.model, row.setting, row.image): row.exact for row in done}
     names = _names(models)
@@ -157,11 +157,11 @@ def study(
         for setting in settings:
             noise = noise_model(setting.kind, setting.rate)
             with progress(f"{name}, {setting.kind} {setting.rate:g}", len(images)) as advance:
-                for image, (angles, filled, original, exact, _) in enumerate(found):
+                for image in range(len(found)):
                     if (name, setting, image) not in known:
-                        script = noisy_script(circuit, angles, filled, original, noise, setting)
+                        script = noisy_script(circuit, noise, setting, *found.of_fidelity(image))
                         (value,) = qp.execute([_in_torch(script)], device, diff_method=None)
-                        yield NoisyFidelity(name, setting, image, float(exact), float(value))
+                        yield NoisyFidelity(name, setting, image, float(found.fidelity[image]), float(value))
                     advance(1)
 
 
@@ -195,27 +195,34 @@ def noise_model(kind: NoiseKind, rate: float) -> qp.NoiseModel:
         for wire in gate.wires:
             channel(rate, wires=wire)
 
-    return qp.NoiseModel({qp.noise.op_in([qp.RY, qp.RZ, qp.Rot, qp.CNOT]): disturb})
+    return qp.NoiseModel({qp.noise.op_in([qp.RX, qp.RY, qp.RZ, qp.Rot, qp.CNOT, qp.CZ]): disturb})
 
 
 def noisy_script(
-    circuit: AutoencoderCircuit, angles: Any, filled: Any, original: Any, noise: qp.NoiseModel, setting: Setting
+    circuit: AutoencoderCircuit,
+    noise: qp.NoiseModel,
+    setting: Setting,
+    angles: Any,
+    filled: Any,
+    original: Any,
+    decoder_angles: Any = None,
 ) -> QuantumScript:
     """The circuit's fidelity as a device runs it, with its noise.
 
     Args:
         circuit: with `overlap="inverse"` and `reset="measure"`.
-        angles: of all blocks, in radians.
-        filled: amplitudes [2^n] of the image with the token in the hole.
-        original: amplitudes [2^n] of the unmasked image.
         noise: from `noise_model`.
         setting: says whether the preparations' gates are noisy as well.
+        angles: of the encoder, in radians.
+        filled: amplitudes [2^n] of the image with the token in the hole.
+        original: amplitudes [2^n] of the unmasked image.
+        decoder_angles: of a free decoder.
     """
     prepare, undo = (
         [embedding(state, wires=circuit.registers["input"])]
         for embedding, state in ((RealAmplitudeEmbedding, filled), (qp.adjoint(RealAmplitudeEmbedding), original))
     )
-    run = [_as_channel(operation) for operation in make_qscript(circuit.autoencode)(angles).operations]
+    run = [_as_channel(operation) for operation in make_qscript(circuit.autoencode)(angles, decoder_angles).operations]
     measured = [circuit.measure_fidelity()]
     if setting.noisy_preparation or setting.kind == "readout":
         return _with_noise(prepare + run + undo, measured, noise)

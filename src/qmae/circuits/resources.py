@@ -20,7 +20,7 @@ from qmae.data.images import check_size
 BASIS = ["rz", "sx", "x", "cx"]
 """The gates of a device to which circuits are compiled; rz costs nothing on most."""
 
-CNOT_COSTS = {"cx": 1, "swap": 3, "cswap": 8}
+CNOT_COSTS = {"cx": 1, "cz": 1, "swap": 3, "cswap": 8}
 """Two-qubit gates in CNOTs; a controlled swap is a Toffoli, of 6, between two of them."""
 
 
@@ -108,6 +108,6 @@ def couplings(qubits: int) -> dict[str, Any]:
 def _some_parameters(ansatz: Ansatz) -> tuple[Any, ...]:
     """Angles and states about which nothing is special, so that no gate can be left out."""
     generator = torch.Generator().manual_seed(0)
-    angles = torch.rand(ansatz.block_shape, generator=generator, dtype=torch.float64) * 2 * math.pi
+    angles = torch.rand(ansatz.angle_shape, generator=generator, dtype=torch.float64) * 2 * math.pi
     states = torch.rand(2, 2**ansatz.qubits, generator=generator, dtype=torch.float64)
     return angles.numpy(), *(states / torch.linalg.vector_norm(states, dim=1, keepdim=True)).numpy()

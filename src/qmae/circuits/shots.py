@@ -106,7 +106,7 @@ def spreads(
         for index, (overlap, shots, image) in enumerate(kinds):
             circuit = AutoencoderCircuit.of(model.config, overlap)
             repetitions = min(REPETITIONS, LARGEST // shots)
-            device = "default.qubit" if circuit.bottleneck == "herald" else EXACT
+            device = "default.qubit" if circuit.heralded else EXACT
             target = Target(circuit, device, shots, options={"seed": seed + index})
             found.append(measure_spread(target, states, image=image, repetitions=repetitions))
             advance(1)
@@ -127,8 +127,7 @@ def measure_spread(target: Target, states: States, *, image: int, repetitions: i
     """
     if target.shots is None:
         raise InputError("exact values do not scatter: choose a number of shots")
-    arguments = states.angles[image], states.filled[image], states.originals[image]
-    found = target.measure(target.circuit.fidelity, *arguments, repetitions=repetitions)
+    found = target.measure(target.circuit.fidelity, *states.of_fidelity(image), repetitions=repetitions)
     found = found[np.isfinite(found)]
     if not len(found):
         raise target.none_kept()
@@ -203,7 +202,7 @@ def measure_gradients(
     copied, images = in_double(model), images.detach().double().cpu()
     slopes, pixel_slopes = _measured_slopes(copied, images, masks.to("cpu"), target)
     copied.zero_grad()
-    copied.angles.grad = -slopes / len(images)
+    copied.encoder.angles.grad = -slopes / len(images)
     if copied.token is not None:
         with torch.enable_grad():
             copied.fill(images, masks.to("cpu")).backward(-pixel_slopes / len(images))
@@ -217,9 +216,9 @@ def _measured_slopes(
     """Derivatives of the sum of the fidelities by the angles, and by the pixels that are put in."""
     # NumPy, since with torch tensors PennyLane takes what lightning.qubit returns for single precision.
     node = target.node(target.circuit.fidelity, diff_method="parameter-shift")
-    angles = qp.numpy.array(model.angles.detach().numpy(), requires_grad=True)
+    angles = qp.numpy.array(model.encoder.angles.detach().numpy(), requires_grad=True)
     filled = model.fill(images, masks).detach()
-    slopes, pixel_slopes = torch.zeros_like(model.angles), torch.zeros_like(filled)
+    slopes, pixel_slopes = torch.zeros_like(model.encoder.angles), torch.zeros_like(filled)
     for index, original in enumerate(embed_references(images).numpy()):
 
         def fidelity(pixels: Tensor, original: np.ndarray = original) -> float:
@@ -265,7 +264,7 @@ def train_on_device(
         InputError: another model, or a number of steps or images or a learning rate that is not positive.
         DivergenceError: a gradient, a parameter or the loss is not finite; the model is that before this step.
     """
-    if model.config.block != "su4" or model.config.conditioning != "none" or model.config.bottleneck == "herald":
+    if model.config.block != "su4" or model.config.conditioning != "none" or model.heralded:
         raise InputError("measured gradients need the paper's blocks, one circuit for all masks and no heralding")
     if steps < 1 or batch_size < 1 or not 0 < learning_rate < math.inf:
         raise InputError("steps, batch size and learning rate must be positive and finite")
@@ -282,7 +281,7 @@ def train_on_device(
                 try:
                     check_finite("the gradient", [p.grad for p in trained.parameters() if p.grad is not None])
                     optimizer.step()
-                    check_finite("a parameter", [p.to(model.angles.dtype) for p in trained.parameters()])
+                    check_finite("a parameter", [p.to(model.encoder.angles.dtype) for p in trained.parameters()])
                     losses.append(exact_loss(trained, images, masks))
                     check_finite("the loss", [torch.tensor(losses[-1])])
                 except DivergenceError as error:
@@ -357,6 +356,6 @@ def descents(
             progress=progress,
         )
         # F itself, two shifts of each angle in encoder and decoder; F again and two shifts of each token pixel.
-        circuits = 1 + 4 * model.angles.numel() + 1 + 2 * (model.parameter_count - model.angles.numel())
+        circuits = 1 + 4 * model.angle_count + 1 + 2 * (model.parameter_count - model.angle_count)
         found.append(Descent(number, losses, circuits * steps * min(batch_size, len(images)) * (number or 0)))
     return found

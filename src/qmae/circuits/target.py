@@ -68,7 +68,7 @@ class Target:
     @property
     def branches(self) -> bool:
         """Whether the device follows both outcomes of measurements before the end: it cannot select those put off."""
-        return self.circuit.bottleneck == "herald" and self.name.startswith("lightning.")
+        return self.circuit.heralded and self.name.startswith("lightning.")
 
     @property
     def defers(self) -> bool:
@@ -91,11 +91,15 @@ class Target:
         """`AutoencoderCircuit.probabilities`, run on the device."""
         return self.node(self.circuit.probabilities)
 
-    def swap_test_of_state(self, angles: Any, filled: Any, original: Any) -> float:
-        """The SWAP test's <Z> from the amplitudes that a simulator ends with, summed in double and normalized."""
+    def swap_test_of_state(self, *arguments: Any) -> float:
+        """The SWAP test's <Z> from the amplitudes that a simulator ends with, summed in double and normalized.
+
+        Args:
+            *arguments: of `AutoencoderCircuit.fidelity`.
+        """
 
         def final_state() -> Any:
-            self.circuit.prepare_and_run(angles, filled, original)
+            self.circuit.prepare_and_run(*arguments)
             return qp.state()
 
         weights = np.abs(np.asarray(self.node(final_state)(), dtype=complex)) ** 2
@@ -167,7 +171,7 @@ class Target:
 
     @property
     def _selects(self) -> bool:
-        return self.circuit.bottleneck == "herald" and self.shots is not None
+        return self.circuit.heralded and self.shots is not None
 
     @property
     def _mcm_method(self) -> Any:

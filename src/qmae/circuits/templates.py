@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import count
 from typing import Any
 
@@ -13,36 +14,31 @@ from pennylane.operation import Operation
 from pennylane.wires import Wires, WiresLike
 
 from qmae.ansatz.ansatz import Ansatz
-from qmae.ansatz.blocks import BLOCKS, Block
-from qmae.circuits.arrays import check_dimensions
+from qmae.ansatz.blocks import BLOCKS, ENTANGLERS, ROTATIONS
+from qmae.circuits.arrays import shape_of
 from qmae.errors import InputError
-
-_GATES = {"RY": qp.RY, "RZ": qp.RZ, "CNOT": qp.CNOT}
-
-
-_KINDS: dict[int, Block] = {Ansatz(2, kind=kind).block_angles: kind for kind in BLOCKS}
-"""The kind of a block by its number of angles."""
 
 
 class TwoQubitBlock(Operation):
-    r"""The general two-qubit circuit of 15 rotations and 3 CNOTs (Fig. 3 of `arXiv:2511.17372
-    <https://arxiv.org/abs/2511.17372>`_), or the general real one of 6 rotations and 2 CNOTs.
+    r"""A two-qubit circuit of `qmae.ansatz.blocks.BLOCKS`: the paper's general one of 15 rotations and 3 CNOTs (Fig. 3
+    of `arXiv:2511.17372 <https://arxiv.org/abs/2511.17372>`_), the general real one of 6 rotations and 2 CNOTs, or one
+    that was registered.
 
     .. code-block:: none
 
-        0: ──RZ──RY──RZ─╭X──RZ─╭●─────╭X──RZ──RY──RZ─┤
+        0: ──RZ──RY──RZ─╭X──RZ─╭●─────╭X──RZ──RY──RZ─┤   su4
         1: ──RZ──RY──RZ─╰●──RY─╰X──RY─╰●──RZ──RY──RZ─┤
 
-        0: ──RY─╭●──RY─╭●──RY─┤
+        0: ──RY─╭●──RY─╭●──RY─┤   so4
         1: ──RY─╰X──RY─╰X──RY─┤
 
     Args:
-        weights (tensor_like): the 15 or 6 angles, in the order of the rotations, of shape ``(15,)``, ``(6,)`` or
-            with a batch dimension before it
+        weights (tensor_like): the angles in the order of the rotations, of `shape`, or a batch of them
         wires (WiresLike): the two wires
+        block (str): which block
 
     Raises:
-        ValueError: if the last dimension of ``weights`` is neither 15 nor 6
+        ValueError: if there is no such block, or it has another number of angles
 
     **Example**
 
@@ -54,49 +50,43 @@ class TwoQubitBlock(Operation):
     num_wires = 2
     grad_method = None
 
-    def __init__(self, weights: Any, wires: WiresLike, id: str | None = None) -> None:
-        _kind(weights)
-        check_dimensions(weights, "weights", "angles")
+    def __init__(self, weights: Any, wires: WiresLike, block: str = "su4", id: str | None = None) -> None:
+        _check_shape(weights, self.shape(block))
+        self._hyperparameters = {"block": block}
         super().__init__(weights, wires=wires, id=id)
 
     @staticmethod
-    def compute_decomposition(weights: Any, wires: WiresLike) -> list[Operation]:
+    def compute_decomposition(weights: Any, wires: WiresLike, block: str = "su4") -> list[Operation]:
         """The gates of the block, in the order in which they act.
 
         Args:
             weights (tensor_like): the angles, as above
             wires (WiresLike): the two wires
+            block (str): which block
         """
         wires, angle = Wires(wires), count()
-        gates = []
-        for gate in BLOCKS[_kind(weights)]:
-            parameters = () if gate.name == "CNOT" else (weights[..., next(angle)],)
-            gates.append(_GATES[gate.name](*parameters, wires=[wires[wire] for wire in gate.wires]))
-        return gates
+        return [
+            _gate(gate.name, [wires[wire] for wire in gate.wires], weights[..., next(angle)] if gate.turns else None)
+            for gate in BLOCKS[block].gates
+        ]
 
     def label(self, decimals: int | None = None, base_label: str | None = None, cache: dict | None = None) -> str:
         """How drawings name it: no angles."""
         return base_label or "U"
 
     @staticmethod
-    def shape(kind: Block = "su4") -> tuple[int]:
-        """Shape of the weights of one block.
+    def shape(block: str = "su4") -> tuple[int]:
+        """Shape of the weights.
 
         Args:
-            kind (str): ``"su4"`` or ``"so4"``
+            block (str): which block
         """
-        return (Ansatz(2, kind=kind).block_angles,)
+        return (BLOCKS[block].angles,)
 
 
-def _kind(weights: Any) -> Block:
-    angles = (0, *qp.math.shape(weights))[-1]
-    if angles not in _KINDS:
-        raise InputError(f"weights need 15 or 6 angles in the last dimension, not {qp.math.shape(weights)}")
-    return _KINDS[angles]
-
-
-class AllPairsBlocks(Operation):
-    r"""A `TwoQubitBlock` on every pair of wires in lexicographic order, layer after layer: the paper's encoder V.
+class BlockLayers(Operation):
+    r"""A `TwoQubitBlock` on pairs of wires, layer after layer: with `su4` on all pairs in lexicographic order it is the
+    paper's encoder V.
 
     .. code-block:: none
 
@@ -104,45 +94,43 @@ class AllPairsBlocks(Operation):
         1: ─╰U─│──╭U─┤
         2: ────╰U─╰U─┤
 
-    The decoder is ``qp.adjoint(AllPairsBlocks)(weights, wires)``.
+    The decoder is ``qp.adjoint(BlockLayers)(weights, wires)``.
 
     Args:
-        weights (tensor_like): of shape ``(blocks, 15)`` or ``(blocks, 6)``, or with a batch dimension before it; see
-            `shape`
+        weights (tensor_like): of `shape`, or with a batch dimension before it: ``(blocks, 15)`` for `su4`; flat for
+            `so4`, where blocks share rotations
         wires (WiresLike): at least two wires
+        block (str): which block; its entry in `BLOCKS` says on which pairs
 
     Raises:
-        ValueError: if the number of blocks is not a multiple of the number of pairs
+        ValueError: if there is no such block, or the weights are of no number of layers
     """
 
     grad_method = None
 
-    def __init__(self, weights: Any, wires: WiresLike, id: str | None = None) -> None:
-        blocks, pairs = (0, *qp.math.shape(weights))[-2], Ansatz(len(Wires(wires))).blocks
-        if not blocks or blocks % pairs:
-            raise InputError(
-                f"{len(Wires(wires))} wires have {pairs} pairs; weights for {blocks} blocks are no whole layers"
-            )
-        _kind(weights)
-        check_dimensions(weights, "weights", "blocks", "angles")
+    def __init__(self, weights: Any, wires: WiresLike, block: str = "su4", id: str | None = None) -> None:
+        _check_shape(weights, _ansatz(weights, wires, block).angle_shape)
+        self._hyperparameters = {"block": block}
         super().__init__(weights, wires=wires, id=id)
 
     @staticmethod
-    def compute_decomposition(weights: Any, wires: WiresLike) -> list[Operation]:
-        """One `TwoQubitBlock` per pair and layer; of real ones the gates, where those that blocks share are one.
+    def compute_decomposition(weights: Any, wires: WiresLike, block: str = "su4") -> list[Operation]:
+        """One `TwoQubitBlock` per pair and layer; of blocks that share rotations the gates, each of them once.
 
         Args:
             weights (tensor_like): as above
             wires (WiresLike): the wires
+            block (str): which block
         """
-        wires = Wires(wires)
-        pairs = Ansatz(len(wires)).pairs
-        layers = qp.math.shape(weights)[-2] // len(pairs)
-        if _kind(weights) == "so4":
-            return _real_gates(weights, Ansatz(len(wires), layers, "so4"), wires)
+        wires, ansatz = Wires(wires), _ansatz(weights, wires, block)
+        if ansatz.block.shares_rotations:
+            return [
+                _gate(name, [wires[qubit] for qubit in qubits], None if angle is None else weights[..., angle])
+                for name, qubits, angle in ansatz.gates()
+            ]
         return [
-            TwoQubitBlock(weights[..., block, :], wires=[wires[a], wires[b]])
-            for block, (a, b) in enumerate(pairs * layers)
+            TwoQubitBlock(weights[..., index, :], wires=[wires[a], wires[b]], block=block)
+            for index, (a, b) in enumerate(ansatz.pairs)
         ]
 
     def label(self, decimals: int | None = None, base_label: str | None = None, cache: dict | None = None) -> str:
@@ -150,23 +138,33 @@ class AllPairsBlocks(Operation):
         return base_label or "V"
 
     @staticmethod
-    def shape(n_layers: int, n_wires: int, kind: Block = "su4") -> tuple[int, int]:
+    def shape(n_layers: int, n_wires: int, block: str = "su4") -> tuple[int, ...]:
         """Shape of the weights.
 
         Args:
             n_layers (int): number of layers
             n_wires (int): number of wires
-            kind (str): of the blocks, ``"su4"`` or ``"so4"``
+            block (str): which block
         """
-        return Ansatz(n_wires, n_layers, kind).block_shape
+        return Ansatz(n_wires, n_layers, block).angle_shape
 
 
-def _real_gates(weights: Any, ansatz: Ansatz, wires: Wires) -> list[Operation]:
-    rotations = qp.math.reshape(weights, (*qp.math.shape(weights)[:-2], -1))
-    angles: dict[int, Any] = {}
-    for rotation, angle in enumerate(ansatz.merged):
-        angles[angle] = angles.get(angle, 0) + rotations[..., rotation]
-    return [
-        _GATES[name](*() if angle is None else (angles[angle],), wires=[wires[qubit] for qubit in qubits])
-        for name, qubits, angle in ansatz.gates()
-    ]
+def _gate(name: str, wires: list[Any], angle: Any) -> Operation:
+    """PennyLane's gate of this name; `angle` is None for one without."""
+    if name not in (*ROTATIONS, *ENTANGLERS):
+        raise ValueError(f"no gate of PennyLane's for {name}")
+    return getattr(qp, name)(*() if angle is None else (angle,), wires=wires)
+
+
+def _ansatz(weights: Any, wires: WiresLike, block: str) -> Ansatz:
+    """The ansatz that has these weights."""
+    qubits, shape = len(Wires(wires)), shape_of(weights, "weights")
+    single = Ansatz(qubits, 1, block)
+    return Ansatz.of_angles(qubits, block, math.prod(shape[-len(single.angle_shape) :]))
+
+
+def _check_shape(weights: Any, wanted: tuple[int, ...]) -> None:
+    found = shape_of(weights, "weights")
+    if found[-len(wanted) :] != wanted or len(found) > len(wanted) + 1 or not all(found):
+        sizes = ", ".join(map(str, wanted))
+        raise InputError(f"weights of shape {list(found)}: give an array [{sizes}], or a batch [N, {sizes}]")

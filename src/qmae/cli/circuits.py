@@ -221,10 +221,10 @@ def export(
     except InputError as error:
         raise InputError(f"{error} (here counted from --image {image}): choose another --image or --seed") from error
     circuit = AutoencoderCircuit.of(model.config, overlap, reset)
-    written = to_qiskit(circuit, states.angles[0], states.filled[0], states.originals[0])
+    written = to_qiskit(circuit, *states.of_fidelity(0))
     write_atomically(path, dump(written, kind))
     read = "P(0) - P(1) of the one bit" if overlap == "swap" else f"P(0) of all {model.config.qubits} bits"
-    read += " where the bits `herald` are 0" if circuit.bottleneck == "herald" else ""
+    read += " where the bits `herald` are 0" if circuit.heralded else ""
     console.print(
         f"{path}: {written.num_qubits} qubits, {written.size()} gates; the fidelity is {read}, exactly "
         f"{states.fidelity[0]:.8f}",

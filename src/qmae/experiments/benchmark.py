@@ -99,7 +99,7 @@ def compare(
         progress: told of every repetition.
     """
     steps = {FLOOR: matrix_products(model, len(images)), OURS: training_step(model, images, masks)}
-    clock = _cuda_seconds if model.angles.is_cuda else _seconds
+    clock = _cuda_seconds if model.encoder.angles.is_cuda else _seconds
     yield from _time(steps, len(images), REPETITIONS, WARM_UP, progress, clock)
     for name in peers:
         yield from _time({name: PEERS[name](model, images, masks)}, len(images), PEER_REPETITIONS, 1, progress)
@@ -151,7 +151,7 @@ def matrix_products(model: MaskedAutoencoder, count: int) -> Step:
 
     Then the same again for the gradient of V; that of the token is not among them.
     """
-    dim, device = 2**model.config.qubits, model.angles.device
+    dim, device = 2**model.config.qubits, model.encoder.angles.device
     kept = 2 * dim >> len(model.config.trash_wires)
     columns, states = torch.randn(dim, 2 * dim, device=device), torch.randn(count, dim, device=device)
     outgoing = torch.randn(count, 2 * dim, device=device)

@@ -15,15 +15,14 @@ from jaxtyping import Bool, Float, Inexact, Int
 from torch import Tensor, nn
 
 from qmae._values import SEEDS, shown, whole
-from qmae.ansatz.blocks import SU4_IDENTITY
 from qmae.data.batches import check_visible
 from qmae.data.masks import Masks, PatchMask
 from qmae.errors import InputError
 from qmae.models.base import Model, Quantity, TrainableModel, embed_originals, over_positions
+from qmae.models.bottlenecks import BOTTLENECKS
 from qmae.models.config import PRESETS, ModelConfig
 from qmae.models.pretrained import load_pretrained, save_pretrained
-from qmae.simulation.blocks import deal_out
-from qmae.simulation.build import build_encoder
+from qmae.models.variational import VariationalCircuit
 from qmae.simulation.channel import Autoencoder
 from qmae.simulation.precision import as_precise_as, check_parameters, exact, normal
 from qmae.simulation.states import embed, probabilities_of
@@ -70,10 +69,10 @@ class MaskedAutoencoder(TrainableModel):
             of one seed start as the same function.
 
     Attributes:
-        angles: Float, of `config.angle_shape`, in radians; [28, 15] for 8 qubits and one layer of the paper's blocks.
-        offsets: Float [places, ...], what is added to the angles for a hidden patch, or None.
+        encoder: `VariationalCircuit`, the circuit V and its angles.
+        decoder: `VariationalCircuit` whose adjoint decodes, if that is a circuit of its own; otherwise None.
         token: Float [patch height, patch width] in units of pixel values, unconstrained; with a token per position
-            Float [size, size], the patch of every place lying there; or None.
+            Float [size, size], the patch of every position lying there; or None.
     """
 
     kind = "quantum"
@@ -86,13 +85,15 @@ class MaskedAutoencoder(TrainableModel):
                 f"config {shown(config)} is no ModelConfig: give one, or use MaskedAutoencoder.from_preset"
             )
         self.config = config
-        # At zero angles real blocks are the identity anyway.
-        identity = config.initial_angles == "identity" and config.block == "su4"
-        centre = torch.tensor(SU4_IDENTITY) if identity else 0
-        self.angles = nn.Parameter(centre + config.initial_spread * normal(*config.angle_shape, generator=generator))
+        initial = config.split(config.initial_spread * normal(*config.joint_shape, generator=generator))
+        circuits = [
+            VariationalCircuit(ansatz, config.patch, config.conditioning, config.initial_centre(ansatz) + angles)
+            for ansatz, angles in zip(config.ansatzes, initial, strict=True)
+        ]
+        self.encoder, self.decoder = circuits if len(circuits) > 1 else (*circuits, None)
         shapes = config.parameter_shapes
-        self.offsets = nn.Parameter(torch.zeros(shapes["offsets"])) if "offsets" in shapes else None
         self.token = nn.Parameter(torch.zeros(shapes["token"])) if "token" in shapes else None
+        self.register_load_state_dict_pre_hook(_rename)
 
     @classmethod
     def from_preset(
@@ -129,13 +130,18 @@ class MaskedAutoencoder(TrainableModel):
 
     @property
     def angle_count(self) -> int:
-        """Number of trainable angles, those of all places."""
-        return self.angles.numel() + (0 if self.offsets is None else self.offsets.numel())
+        """Number of trainable angles, those of all positions."""
+        return sum(circuit.angle_count for circuit in self.circuits)
+
+    @property
+    def circuits(self) -> tuple[VariationalCircuit, ...]:
+        """The circuits that have angles of their own: the encoder and, if there is one, the decoder."""
+        return (self.encoder,) if self.decoder is None else (self.encoder, self.decoder)
 
     @property
     def heralded(self) -> bool:
         """Whether shots are discarded."""
-        return self.config.bottleneck == "herald"
+        return BOTTLENECKS[self.config.bottleneck].heralded
 
     def fill(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """Replace the hidden pixels by the token, or by 0 without one (Section 3.3).
@@ -193,17 +199,17 @@ class MaskedAutoencoder(TrainableModel):
         check_parameters(self)
         separate = self.config.conditioning != "none"
         if separate and masks.patch != self.config.patch:
-            raise InputError("the angles depend on the place of the mask: measure it under masks of its own kind")
+            raise InputError("the angles depend on the position of the mask: measure it under masks of its own kind")
 
         def build(position: Int[Tensor, "*patches"], states: int) -> Autoencoder:
-            return self.autoencoder(self.angles_at(position), states=states)
+            return self.autoencoder(position, states=states)
 
         found = over_positions(images, masks, separate=separate, build=build, run=run)
-        return [as_precise_as(values, self.angles) for values in found]
+        return [as_precise_as(values, self.encoder.angles) for values in found]
 
     def _states(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch dim"]:
         """The states that enter the encoder."""
-        return embed(self._fill(images, masks).to(exact(self.angles).dtype).flatten(1))
+        return embed(self._fill(images, masks).to(exact(self.encoder.angles).dtype).flatten(1))
 
     def _fill(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """As `fill`, of images that are fitted and checked."""
@@ -241,49 +247,25 @@ class MaskedAutoencoder(TrainableModel):
             lambda config: cls(config, generator=torch.Generator()),
         )
 
-    def angles_at(self, position: Int[Tensor, "*patches"]) -> Float[Tensor, "blocks angles"]:
-        """The angles of all blocks for one place of the hidden patch, or for the places of several.
+    def autoencoder(self, position: Int[Tensor, "*patches"] | int, *, states: int) -> Autoencoder:
+        """Build the simulation of the circuit for a position of the mask, the fastest for so many states.
 
         Raises:
-            InputError: the angles depend on the place, and there is no such place.
+            InputError: the angles depend on the position, and there is no such position.
         """
-        if self.config.conditioning != "none":
-            place = position if isinstance(position, Tensor) else torch.as_tensor(whole(position, "mask position"))
-            position = Masks(self.config.patch, place[None]).position[0]
-            places = position.reshape(-1)
-            # Not `[position]`, which asks for the value of a single one and so cannot be mapped by `torch.func.vmap`.
-            if self.offsets is None:
-                return self.blocks_of(self.angles.index_select(0, places)[0])
-            return self.blocks_of(self.angles + self.offsets.index_select(0, places).sum(0))
-        return self.blocks_of(self.angles)
-
-    def blocks_of(self, angles: Float[Tensor, "*circuits_and_angles"]) -> Float[Tensor, "*circuits blocks angles"]:
-        """The angles of all blocks, the decoder's behind the encoder's, from those of whole circuits.
-
-        Raises:
-            InputError: they are of another shape.
-        """
-        shape = self.config.circuit_shape
-        if not isinstance(angles, Tensor) or angles.shape[-len(shape) :] != shape:
-            raise InputError(f"angles of a circuit have the shape {list(shape)} here: give a tensor of it")
-        parts = self.config.parts
-        split = angles.split([part.angle_shape[0] for part in parts], -len(parts[0].angle_shape))
-        return torch.cat([deal_out(*part) for part in zip(split, parts, strict=True)], -2)
-
-    def autoencoder(self, angles: Float[Tensor, "blocks angles"], *, states: int) -> Autoencoder:
-        """Build the simulation of the circuit with these angles of blocks that is fastest for so many states.
-
-        Raises:
-            InputError: angles of another shape.
-        """
-        config, ansatz = self.config, self.config.ansatz
-        shape = sum(part.blocks for part in config.parts), ansatz.block_angles
-        if not isinstance(angles, Tensor) or angles.shape != shape:
-            raise InputError(f"angles of the blocks have the shape {list(shape)} here: give a tensor of it")
-        own, free = angles.split([ansatz.blocks, shape[0] - ansatz.blocks])
-        encoder = build_encoder(own, ansatz, config.trash_wires, states=states, ancillas=config.ancillas)
-        if config.decoder == "free":
-            decoder = build_encoder(free, config.decoder_ansatz, config.reset_wires, states=states)
+        config = self.config
+        encoder = self.encoder.build(position, config.trash_wires, states=states, ancillas=config.ancillas)
+        if self.decoder is not None:
+            decoder = self.decoder.build(position, config.reset_wires, states=states)
         else:
             decoder = encoder if config.decoder == "adjoint" else None
-        return Autoencoder(encoder, decoder, heralded=config.bottleneck == "herald")
+        return Autoencoder(encoder, decoder, BOTTLENECKS[config.bottleneck])
+
+
+def _rename(model: MaskedAutoencoder, weights: dict[str, Tensor], *_: Any) -> None:
+    """Weights of older versions, in which the decoder's angles stood behind the encoder's, as those of this one."""
+    for name in ("angles", "offsets"):
+        if name in weights:
+            parts = model.config.split(weights.pop(name))
+            for circuit, part in zip(("encoder", "decoder"), parts, strict=False):
+                weights[f"{circuit}.{name}"] = part

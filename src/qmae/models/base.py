@@ -183,6 +183,11 @@ class Config(Protocol):
         """The shape of every parameter by its name, as it stands in a file of weights."""
         ...
 
+    @property
+    def stored_shapes(self) -> tuple[dict[str, tuple[int, ...]], ...]:
+        """`parameter_shapes`, and those that files of older versions have."""
+        ...
+
 
 class TrainableModel(Model, nn.Module):
     """A model with parameters that `qmae.train` finds.

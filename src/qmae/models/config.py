@@ -7,13 +7,19 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
 from qmae._values import MAX_LAYERS, MAX_PARAMETERS, MAX_QUBITS, check_keys, choice, number, settle, shown, whole
 from qmae.ansatz.ansatz import Ansatz
-from qmae.ansatz.blocks import Block
+from qmae.ansatz.blocks import BLOCKS
 from qmae.data.masks import PatchMask
 from qmae.errors import InputError
-from qmae.models.choices import Bottleneck, Conditioning, Decoder, InitialAngles, Kind, MaskToken
+from qmae.models.bottlenecks import BOTTLENECKS
+from qmae.models.choices import Conditioning, Decoder, InitialAngles, Kind, MaskToken
 from qmae.models.wiring import check_wiring
+from qmae.simulation.blocks import collect
 
 _BEYOND: dict[str, Any] = {
     "mask_token": "per_position",
@@ -39,8 +45,6 @@ layers are as many as 2,000 CNOTs allow; those of `qmae-small` as many as 2,000 
 
 CHOICES = {
     "mask_token": MaskToken,
-    "block": Block,
-    "bottleneck": Bottleneck,
     "decoder": Decoder,
     "conditioning": Conditioning,
     "initial_angles": InitialAngles,
@@ -61,8 +65,8 @@ class ModelConfig:
             latent space. Wires from `qubits` on are ancillas.
         layers: sweeps of the ansatz over all pairs of qubits.
         initial_spread: standard deviation of the initial angles, in radians; chosen as docs/settings.md says.
-        block: `"su4"` or `"so4"`.
-        bottleneck: `"reset"`, `"herald"`, or `"none"`, for which there must be no trash wires.
+        block: a name in `BLOCKS`: `"su4"` or `"so4"`.
+        bottleneck: a name in `BOTTLENECKS`: `"reset"`, `"herald"`, or `"none"`, for which there must be no trash wires.
         decoder: `"adjoint"`, `"free"` or `"none"`.
         ancillas: further qubits of the encoder that enter in |0>; all of them are trash.
         conditioning: `"none"`, `"separate"` or `"offsets"`; the last two need a grid.
@@ -80,8 +84,8 @@ class ModelConfig:
     trash_wires: tuple[int, ...] = (0,)
     layers: int = 1
     initial_spread: float = 0.5
-    block: Block = "su4"
-    bottleneck: Bottleneck = "reset"
+    block: str = "su4"
+    bottleneck: str = "reset"
     decoder: Decoder = "adjoint"
     ancillas: int = 0
     conditioning: Conditioning = "none"
@@ -102,9 +106,11 @@ class ModelConfig:
         )
         per_position = self.mask_token == "per_position" or self.conditioning != "none"
         if per_position and self.patch.placement != "grid":
-            raise InputError("what depends on the mask's place needs placement grid, where places are few")
+            raise InputError("what depends on the mask's position needs placement grid, where positions are few")
         if self.conditioning == "separate" and self.patch.patches > 1:
-            raise InputError("several patches have too many places for angles of their own: condition by offsets")
+            raise InputError("several patches have too many positions for angles of their own: condition by offsets")
+        if self.initial_angles == "identity" and BLOCKS[self.block].identity is None:
+            raise InputError(f"the block {self.block} says no angles of the identity: start at zero, or register them")
         count = sum(map(math.prod, self.parameter_shapes.values()))
         if count > MAX_PARAMETERS:
             raise InputError(
@@ -136,32 +142,52 @@ class ModelConfig:
         """The circuit whose adjoint is a free decoder."""
         return Ansatz(self.qubits, self.layers, self.block)
 
-    @cached_property
-    def parts(self) -> tuple[Ansatz, ...]:
+    @property
+    def ansatzes(self) -> tuple[Ansatz, ...]:
         """The circuits that have angles of their own: the encoder's and, if it is free, the decoder's."""
         return (self.ansatz, self.decoder_ansatz) if self.decoder == "free" else (self.ansatz,)
 
     @property
-    def angle_shape(self) -> tuple[int, ...]:
-        """Shape of the angles: `circuit_shape`, and before it the places if each has its own."""
-        places = (self.patch.positions,) if self.conditioning == "separate" else ()
-        return *places, *self.circuit_shape
-
-    @property
-    def circuit_shape(self) -> tuple[int, ...]:
-        """Shape of the angles of one circuit: `Ansatz.angle_shape`, a free decoder's behind the encoder's."""
-        return sum(part.angle_shape[0] for part in self.parts), *self.ansatz.angle_shape[1:]
-
-    @property
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of every parameter by its name, as it stands in a file of weights; computed without making any."""
-        shapes = {"angles": self.angle_shape}
+        sets = (self.patch.positions,) if self.conditioning == "separate" else ()
+        shapes: dict[str, tuple[int, ...]] = {}
+        for name, ansatz in zip(("encoder", "decoder"), self.ansatzes, strict=False):
+            shapes[f"{name}.angles"] = (*sets, *ansatz.angle_shape)
+            if self.conditioning == "offsets":
+                shapes[f"{name}.offsets"] = (self.patch.positions, *ansatz.angle_shape)
+        return shapes | self._token_shape
+
+    @property
+    def stored_shapes(self) -> tuple[dict[str, tuple[int, ...]], ...]:
+        """`parameter_shapes`, and those of older versions, which kept all angles in one tensor."""
+        older = {"angles": self.joint_shape}
         if self.conditioning == "offsets":
-            shapes["offsets"] = (self.patch.positions, *self.angle_shape)
-        if self.mask_token != "none":
-            size = self.patch.image_size
-            shapes["token"] = self.patch.shape if self.mask_token == "shared" else (size, size)
-        return shapes
+            older["offsets"] = (self.patch.positions, *self.joint_shape)
+        return self.parameter_shapes, older | self._token_shape
+
+    @property
+    def joint_shape(self) -> tuple[int, ...]:
+        """Shape of the angles of all circuits as one tensor, the decoder's behind the encoder's."""
+        sets = (self.patch.positions,) if self.conditioning == "separate" else ()
+        return *sets, sum(ansatz.angle_shape[0] for ansatz in self.ansatzes), *self.ansatz.angle_shape[1:]
+
+    def split(self, joint: Float[Tensor, "*joint"]) -> tuple[Float[Tensor, "*own"], ...]:
+        """The angles of each circuit of a tensor of `joint_shape`, or of offsets of all positions."""
+        sizes = [ansatz.angle_shape[0] for ansatz in self.ansatzes]
+        return joint.split(sizes, -len(self.ansatz.angle_shape))
+
+    def initial_centre(self, ansatz: Ansatz) -> Float[Tensor, "*angles"]:
+        """Around which angles of a circuit the initial ones are drawn."""
+        identity = ansatz.block.identity if self.initial_angles == "identity" else None
+        return collect(torch.tensor(identity or [0.0] * ansatz.block.angles).expand(ansatz.block_shape), ansatz)
+
+    @property
+    def _token_shape(self) -> dict[str, tuple[int, ...]]:
+        if self.mask_token == "none":
+            return {}
+        size = self.patch.image_size
+        return {"token": self.patch.shape if self.mask_token == "shared" else (size, size)}
 
     @classmethod
     def preset(cls, name: str, patch: PatchMask, **settings: Any) -> ModelConfig:
@@ -189,7 +215,8 @@ class ModelConfig:
             own = (0,) if chosen.get("decoder", cls.decoder) != "none" else ()
             count = whole(chosen.get("ancillas", 0), "number of ancillas", 0, MAX_QUBITS)
             ancillas = tuple(range(qubits, qubits + count))
-            chosen["trash_wires"] = () if chosen.get("bottleneck", cls.bottleneck) == "none" else own + ancillas
+            has_trash = BOTTLENECKS[chosen.get("bottleneck", cls.bottleneck)].has_trash
+            chosen["trash_wires"] = own + ancillas if has_trash else ()
         return cls(patch=patch, **chosen)
 
     @classmethod

@@ -85,6 +85,11 @@ class FreeConfig:
         matrices = "matrices" if self.heralded else "parametrizations.matrices.original"
         return {"tokens": self.token_shape, matrices: self.matrix_shape}
 
+    @property
+    def stored_shapes(self) -> tuple[dict[str, tuple[int, ...]], ...]:
+        """`parameter_shapes`: no version had others."""
+        return (self.parameter_shapes,)
+
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> FreeConfig:
         """Rebuild a config from `dataclasses.asdict`, as it stands in `config.json`.

@@ -57,6 +57,11 @@ class ClassicalConfig:
             network = NETWORKS[self.network](self.patch.image_size)
         return {f"network.{name}": tuple(value.shape) for name, value in network.state_dict().items()}
 
+    @property
+    def stored_shapes(self) -> tuple[dict[str, tuple[int, ...]], ...]:
+        """`parameter_shapes`: no version had others."""
+        return (self.parameter_shapes,)
+
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ClassicalConfig:
         """Rebuild a config from `dataclasses.asdict`, as it stands in `config.json`.

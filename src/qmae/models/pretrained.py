@@ -28,8 +28,9 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 SHIPPED = ("qmae-small-25", "qmae-plus-25", "qmae-heralded-25", "qmae-compressed-25", "qmae-plus-50")
 """Trained models that the package brings: preset and hidden share in percent, on a grid of 16 x 16 pixels of MNIST."""
 
-FORMAT = 3
-"""Of `config.json`. Files of format 2 do not say the kind of the model, older ones not even their format."""
+FORMAT = 4
+"""Of `config.json` and the weights beside it. Weights of format 3 hold the angles of encoder and decoder in one tensor,
+files of format 2 do not say the kind of the model, older ones not even their format."""
 
 
 def describe_model(model: TrainableModel) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def check_format(content: Mapping[str, Any]) -> None:
     Raises:
         ValueError: they are of a format that it does not know.
     """
-    if content.get("format", FORMAT) not in (2, FORMAT):
+    if content.get("format", FORMAT) not in (2, 3, FORMAT):
         raise ValueError(f"{CONFIG} is of the format {shown(content['format'])}, this version knows {FORMAT}")
 
 
@@ -93,7 +94,7 @@ def load_pretrained(
         content = read_json(folder / CONFIG)
         check_format(content)
         values, config = content["model"], parse(content)
-        tensors, about = load_tensors(folder / WEIGHTS, config.parameter_shapes)
+        tensors, about = load_tensors(folder / WEIGHTS, *config.stored_shapes)
         if about.get("model", values) != values:
             raise InputError(f"{CONFIG} is not of the model whose weights lie beside it")
         precisions = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}

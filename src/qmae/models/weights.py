@@ -51,12 +51,13 @@ def to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None =
     return save(own, {_KEY: json.dumps(about, sort_keys=True)})
 
 
-def load_tensors(path: Path, expected: Shapes | None = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_tensors(path: Path, *expected: Shapes) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what `save_tensors` wrote. A file without a checksum, of an older version, is read as well.
 
     Args:
         path: of the file.
-        expected: names and shapes that it must hold; they are looked at before anything large is read.
+        *expected: names and shapes that it must hold, and others that will do as well; they are looked at before
+            anything large is read. None: whatever it holds.
 
     Returns:
         The tensors on the CPU, and the metadata; empty where there is none.
@@ -65,11 +66,11 @@ def load_tensors(path: Path, expected: Shapes | None = None) -> tuple[dict[str, 
         InputError: no such file, or it is damaged, or holds other tensors or values that are not finite.
     """
     # Whatever the precision; the rest is for the header.
-    limit = None if expected is None else 16 * sum(map(math.prod, expected.values())) + 2**20
+    limit = 16 * sum(map(math.prod, expected[0].values())) + 2**20 if expected else None
     content = read_bytes(path, limit=limit)
     header = _header(path, content)
-    if expected is not None:
-        _check_shapes(path, header, expected)
+    if expected:
+        _check_shapes(path, header, *expected)
     try:
         tensors = load(content)
         about = json.loads(header.get("__metadata__", {}).get(_KEY, "{}"))
@@ -96,12 +97,12 @@ def _header(path: Path, content: bytes) -> dict[str, Any]:
     return header
 
 
-def _check_shapes(path: Path, header: dict[str, Any], expected: Shapes) -> None:
+def _check_shapes(path: Path, header: dict[str, Any], expected: Shapes, *others: Shapes) -> None:
     try:
         found = {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
     except (TypeError, KeyError) as error:
         raise InputError(f"{path} is damaged: its header names no shapes") from error
-    if found != expected:
+    if found not in (expected, *others):
         differing = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
         name = differing[0]
         raise InputError(

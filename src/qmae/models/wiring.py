@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from qmae._values import MAX_QUBITS, choice, shown, whole
 from qmae.errors import InputError
-from qmae.models.choices import Bottleneck, Decoder
+from qmae.models.bottlenecks import BOTTLENECKS
+from qmae.models.choices import Decoder
 
 
 class Wiring(NamedTuple):
@@ -23,7 +24,7 @@ class Wiring(NamedTuple):
     qubits: int
     ancillas: int
     trash_wires: tuple[int, ...]
-    bottleneck: Bottleneck
+    bottleneck: str
     decoder: Decoder
 
 
@@ -34,22 +35,22 @@ def check_wiring(qubits: int, ancillas: Any, trash_wires: Any, bottleneck: Any, 
         qubits: that hold the image.
         ancillas: what should be a whole number.
         trash_wires: what should be a tuple of whole numbers; a list of them becomes one.
-        bottleneck: what should be a `Bottleneck`.
+        bottleneck: what should be a name in `BOTTLENECKS`.
         decoder: what should be a `Decoder`.
 
     Raises:
         InputError: a value of a wrong type, an unknown choice, trash wires that do not exist or leave no latent qubit,
             or choices that do not go together.
     """
-    choice(bottleneck, "bottleneck", Bottleneck)
+    has_trash = BOTTLENECKS[bottleneck].has_trash
     choice(decoder, "decoder", Decoder)
     ancillas = whole(ancillas, "number of ancillas", 0, MAX_QUBITS - qubits)
     trash = check_trash_wires(trash_wires, qubits + ancillas)
     if not set(range(qubits, qubits + ancillas)) <= set(trash):
         raise InputError(f"ancillas are trash: add wires {qubits} and up, as many as there are, to trash_wires")
-    if bottleneck == "none" and trash:
+    if not has_trash and trash:
         raise InputError("without a bottleneck there is no trash: set trash_wires to ()")
-    if decoder == "adjoint" and (ancillas or bottleneck == "none"):
+    if decoder == "adjoint" and (ancillas or not has_trash):
         raise InputError("an adjoint decoder needs a bottleneck to undo anything, and no ancillas: take another")
     if decoder == "none" and len(trash) > ancillas:
         raise InputError("without a decoder the latent qubits are the output: only ancillas can be trash")

@@ -15,7 +15,7 @@ BREAK_EVEN = 2**12
 
 
 def build_encoder(
-    angles: Float[Tensor, "blocks angles"],
+    angles: Float[Tensor, "..."],
     ansatz: Ansatz,
     trash_wires: tuple[int, ...],
     *,
@@ -25,7 +25,7 @@ def build_encoder(
     """Turn angles into the encoder that is fastest for so many states.
 
     Args:
-        angles: rotation angles in radians, of `ansatz.block_shape`.
+        angles: rotation angles in radians, of `ansatz.angle_shape`.
         ansatz: the circuit.
         trash_wires: the qubits that are thrown away.
         states: how many it is going to be applied to.

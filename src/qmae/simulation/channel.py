@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Inexact
@@ -13,6 +14,19 @@ from qmae.simulation.encoders import Encoder
 from qmae.simulation.states import normalized, probabilities_of
 
 
+@runtime_checkable
+class Bottleneck(Protocol):
+    """What becomes of the trash, as far as it is simulated; `qmae.models.bottlenecks` has them."""
+
+    heralded: bool
+
+    def let_through(
+        self, encoder: Encoder, states: Float[Tensor, "batch dim"]
+    ) -> Inexact[Tensor, "batch trash latent"]:
+        """What reaches the decoder."""
+        ...
+
+
 @dataclass(frozen=True)
 class Autoencoder:
     """A channel on images: rho = sum_k D^dagger |0, y_k><0, y_k| D, with y_k the encoder's output for trash k.
@@ -20,12 +34,12 @@ class Autoencoder:
     Attributes:
         encoder: V.
         decoder: D, whose adjoint decodes, V itself in the paper's model; None if the latent qubits are the output.
-        heralded: whether only shots with trash 0 are kept; otherwise the trash is thrown away whatever it is.
+        bottleneck: what becomes of the trash.
     """
 
     encoder: Encoder
     decoder: Encoder | None
-    heralded: bool = False
+    bottleneck: Bottleneck
 
     def run(self, states: Float[Tensor, "batch dim"]) -> Passage:
         """Send states through encoder and bottleneck; what follows is computed when it is asked for.
@@ -33,8 +47,8 @@ class Autoencoder:
         Args:
             states: the masked images, amplitude-embedded.
         """
-        branches = self.encoder.keep(states)[:, None] if self.heralded else self.encoder.encode(states)
-        return Passage(self.decoder, self.heralded, branches)
+        branches = self.bottleneck.let_through(self.encoder, states)
+        return Passage(self.decoder, self.bottleneck.heralded, branches)
 
 
 @dataclass(frozen=True)
@@ -43,7 +57,7 @@ class Passage:
 
     Attributes:
         decoder: as of `Autoencoder`.
-        heralded: as of `Autoencoder`.
+        heralded: whether shots are discarded.
         branches: what reaches the decoder, for every trash that is let through, not normalized.
     """
 

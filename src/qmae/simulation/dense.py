@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import reduce
+from itertools import combinations
 
 import torch
 from jaxtyping import Float, Inexact
 from torch import Tensor
 
 from qmae.ansatz.ansatz import Ansatz
+from qmae.simulation.blocks import unitaries_of
 from qmae.simulation.encoders import Encoder, split_trash
 from qmae.simulation.fusion import Fusion, fuse
 from qmae.simulation.precision import exact
@@ -27,11 +29,12 @@ class DenseEncoder(Encoder):
 
     @classmethod
     def build(
-        cls, angles: Float[Tensor, "blocks angles"], ansatz: Ansatz, trash_wires: tuple[int, ...], ancillas: int = 0
+        cls, angles: Float[Tensor, "..."], ansatz: Ansatz, trash_wires: tuple[int, ...], ancillas: int = 0
     ) -> DenseEncoder:
         """Build V of every layer, and multiply them; ancillas only enter in |0>."""
         fusion = fuse(ansatz)
-        layers = [_layer_columns(unitaries, fusion) for unitaries in fusion.unitaries(angles, ansatz)]
+        unitaries = fusion.unitaries(unitaries_of(angles, ansatz), ansatz.layers)
+        layers = [_layer_columns(of_layer, fusion) for of_layer in unitaries]
         layers[0] = layers[0][:: 2**ancillas]
         return cls(split_trash(reduce(torch.matmul, layers), trash_wires))
 
@@ -52,7 +55,22 @@ class DenseEncoder(Encoder):
 def _layer_columns(
     unitaries: Inexact[Tensor, "pairs fused fused"], fusion: Fusion
 ) -> Inexact[Tensor, "inputs outputs"]:
-    """Multiply the unitaries of a layer into <out| V |in>, register by register.
+    """Multiply the unitaries of a layer into <out| V |in>."""
+    if fusion.pairs == tuple(combinations(range(fusion.registers), 2)):
+        return _columns_of_all_pairs(unitaries, fusion)
+    columns = torch.eye(fusion.levels**fusion.registers, dtype=unitaries.dtype, device=unitaries.device)
+    shape = columns.shape
+    for (a, b), unitary in zip(fusion.pairs, unitaries, strict=True):
+        registers = columns.reshape(-1, *[fusion.levels] * fusion.registers).movedim((1 + a, 1 + b), (-2, -1))
+        product = registers.reshape(-1, len(unitary)) @ unitary.T
+        columns = product.reshape(registers.shape).movedim((-2, -1), (1 + a, 1 + b)).reshape(shape)
+    return columns
+
+
+def _columns_of_all_pairs(
+    unitaries: Inexact[Tensor, "pairs fused fused"], fusion: Fusion
+) -> Inexact[Tensor, "inputs outputs"]:
+    """Multiply the unitaries of all pairs of registers, in lexicographic order, register by register.
 
     With a new register d, the circuit on a, b, c grows by the unitaries ad, bd and cd. Those behind ad act on the
     registers b, c, d alone, and ad on a and d alone: so both products are small, and leave the indices in order.

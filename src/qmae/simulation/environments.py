@@ -136,15 +136,13 @@ def sites_of(ansatz: Ansatz) -> tuple[tuple[Site, ...], tuple[int, ...]]:
     size = next(size for size in (2, 3, 1) if ansatz.qubits % size == 0 and ansatz.qubits > size)
     sites = [
         Site(
-            registers,
-            tuple(block for block, _ in group),
-            tuple(embedded_entries(0, wires, 16, 2 * size) for _, wires in group),
-            tuple(_traced_entries(wires, 2 * size) for _, wires in group),
-            _traced_entries(
-                [size * register + qubit for register in registers for qubit in range(size)], ansatz.qubits
-            ),
+            group.registers,
+            tuple(group.blocks),
+            tuple(embedded_entries(0, group.local(ansatz.layer[block]), 16, 2 * size) for block in group.blocks),
+            tuple(_traced_entries(group.local(ansatz.layer[block]), 2 * size) for block in group.blocks),
+            _traced_entries(group.wires, ansatz.qubits),
         )
-        for registers, group in deal(ansatz, size).items()
+        for group in deal(ansatz, size)
     ]
     return tuple(sites), (2**size,) * (ansatz.qubits // size)
 
@@ -203,7 +201,7 @@ def _trace(matrix: Tensor, entries: Int[np.ndarray, "entries rest"]) -> Tensor:
     return traced.unflatten(1, [round(traced.shape[1] ** 0.5)] * 2)
 
 
-def _traced_entries(wires: tuple[int, ...] | list[int], qubits: int) -> Int[np.ndarray, "entries rest"]:
+def _traced_entries(wires: tuple[int, ...], qubits: int) -> Int[np.ndarray, "entries rest"]:
     """Which entries of a flattened matrix a partial trace over all qubits but `wires` adds up."""
     bits = np.moveaxis(np.arange(2**qubits).reshape([2] * qubits), [*wires], [*range(len(wires))])
     table = bits.reshape(2 ** len(wires), -1)

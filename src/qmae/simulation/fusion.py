@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
-from itertools import combinations
+from dataclasses import dataclass, field
+from functools import lru_cache, reduce
 
 import numpy as np
 import torch
-from jaxtyping import Float, Inexact, Int
+from jaxtyping import Inexact, Int
 from torch import Tensor
 
 from qmae.ansatz.ansatz import Ansatz
-from qmae.simulation.blocks import block_unitaries, multiply
 from qmae.simulation.precision import constant
 
 
 # Compared by identity, as its array cannot be.
 @dataclass(frozen=True, eq=False)
 class Fusion:
-    """The blocks of a layer, multiplied into one unitary for every pair of registers.
+    """The blocks of a layer, multiplied into few unitaries on pairs of registers.
 
-    Blocks on four different qubits commute. So all blocks between two registers can act together, in the order of the
-    pairs of registers, and those inside a register with them: the 28 blocks on 8 qubits become 6 unitaries on 4, and
-    a state of n qubits a tensor of fewer, longer indices.
+    Blocks on four different qubits commute. So blocks between two registers can act together, even if others act
+    between them, and those inside a register with them: the 28 blocks on all pairs of 8 qubits become 6 unitaries on 4,
+    and a state of n qubits a tensor of fewer, longer indices.
 
     Attributes:
+        registers: how many there are.
         qubits: of a register: 2 neighbours, or 1 where the number of all qubits is odd or 2.
         pairs: the two registers of every unitary, in the order in which the unitaries act.
         entries: where the entries of a unitary's factors lie in the flattened block matrices of a layer with a 0 and
             a 1 put behind them; the first factor acts first, missing ones are identities.
     """
 
+    registers: int
     qubits: int
     pairs: tuple[tuple[int, int], ...]
     entries: Int[np.ndarray, "factors pairs fused fused"]
@@ -41,57 +41,80 @@ class Fusion:
         """Basis states of a register."""
         return 2**self.qubits
 
-    @property
-    def registers(self) -> int:
-        """Number of registers."""
-        return 1 + self.pairs[-1][1]
-
     def unitaries(
-        self, angles: Float[Tensor, "blocks angles"], ansatz: Ansatz
+        self, blocks: Inexact[Tensor, "blocks 4 4"], layers: int
     ) -> Inexact[Tensor, "layers pairs fused fused"]:
-        """Turn angles into the unitaries; the first register is the more significant part of an index."""
-        blocks = block_unitaries(angles, ansatz.block).reshape(ansatz.layers, -1)
-        zero = torch.zeros_like(blocks[:, :1])
-        entries = constant(self.entries, device=angles.device)
-        factors = torch.cat([blocks, zero, zero + 1], dim=1)[:, entries].transpose(0, 1)
-        return multiply(factors.flatten(1, 2)).unflatten(0, (ansatz.layers, -1))
+        """Multiply the matrices of all blocks; the first register is the more significant part of an index."""
+        flat = blocks.reshape(layers, -1)
+        zero = torch.zeros_like(flat[:, :1])
+        entries = constant(self.entries, device=blocks.device)
+        factors = torch.cat([flat, zero, zero + 1], dim=1)[:, entries].transpose(0, 1).flatten(1, 2)
+        products = reduce(lambda product, factor: torch.bmm(factor, product), factors.unbind())
+        return products.unflatten(0, (layers, -1))
 
 
 @lru_cache(maxsize=16)
 def fuse(ansatz: Ansatz) -> Fusion:
     """Lay the blocks of a layer out as factors of the unitaries of pairs of registers."""
     size = 2 if ansatz.qubits % 2 == 0 and ansatz.qubits > 2 else 1
-    dealt, zero = deal(ansatz, size), 16 * len(layer_pairs(ansatz))
-    groups = {
-        pair: [embedded_entries(block, wires, zero, 2 * size) for block, wires in group]
-        for pair, group in dealt.items()
-    }
+    groups, zero = deal(ansatz, size), 16 * len(ansatz.layer)
+    entries = [
+        [embedded_entries(block, group.local(ansatz.layer[block]), zero, 2 * size) for block in group.blocks]
+        for group in groups
+    ]
     identity = _identity_entries(4**size, zero)
-    depth = max(map(len, groups.values()))
-    padded = [np.stack(group + [identity] * (depth - len(group))) for group in groups.values()]
-    return Fusion(size, tuple(groups), np.stack(padded, axis=1))
+    depth = max(map(len, entries))
+    padded = [np.stack(factors + [identity] * (depth - len(factors))) for factors in entries]
+    return Fusion(ansatz.qubits // size, size, tuple(group.registers for group in groups), np.stack(padded, axis=1))
 
 
-def layer_pairs(ansatz: Ansatz) -> tuple[tuple[int, int], ...]:
-    """The pairs of qubits of one layer."""
-    return ansatz.pairs[: len(ansatz.pairs) // ansatz.layers]
+@dataclass(frozen=True)
+class Group:
+    """Blocks of a layer that act together.
 
-
-def deal(ansatz: Ansatz, size: int) -> dict[tuple[int, int], list[tuple[int, tuple[int, int]]]]:
-    """Deal the blocks of a layer out to the pairs of registers of `size` qubits.
-
-    Returns:
-        For every pair of registers, in the order in which they act, its blocks in theirs: which one of the layer, and
-        on which two of the 2 `size` qubits.
+    Attributes:
+        registers: the two registers on which they act.
+        wires: the qubits of these.
+        blocks: which of the layer, in the order in which they act.
     """
-    groups = {pair: [] for pair in combinations(range(ansatz.qubits // size), 2)}
-    for block, (a, b) in enumerate(layer_pairs(ansatz)):
-        first, second = a // size, b // size
-        # Inside a register: behind all that it shares with the register before it, and so before all that come later.
-        pair = (first, second) if first < second else (max(first - 1, 0), max(first, 1))
-        wires = [size * register + qubit for register in pair for qubit in range(size)]
-        groups[pair].append((block, (wires.index(a), wires.index(b))))
+
+    registers: tuple[int, int]
+    wires: tuple[int, ...]
+    blocks: list[int] = field(default_factory=list)
+
+    def local(self, pair: tuple[int, int]) -> tuple[int, int]:
+        """Which two of the group's qubits a pair of qubits is."""
+        return self.wires.index(pair[0]), self.wires.index(pair[1])
+
+
+def deal(ansatz: Ansatz, size: int) -> list[Group]:
+    """Deal the blocks of a layer out to pairs of registers of `size` qubits, in the order in which these act.
+
+    A block joins the first group on its registers behind which none acts on its qubits: it commutes with all others.
+    """
+    groups: list[Group] = []
+    last = [-1] * ansatz.qubits  # the last group that acts on a qubit
+    for block, pair in enumerate(ansatz.layer):
+        registers = {qubit // size for qubit in pair}
+        first = max(0, *(last[qubit] for qubit in pair))
+        fitting = (index for index in range(first, len(groups)) if registers <= {*groups[index].registers})
+        index = next(fitting, len(groups))
+        if index == len(groups):
+            groups.append(_group(registers, size, ansatz.qubits // size))
+        groups[index].blocks.append(block)
+        for qubit in pair:
+            last[qubit] = index
     return groups
+
+
+def _group(registers: set[int], size: int, count: int) -> Group:
+    """A group without blocks on one or two of `count` registers; one register is joined by its neighbour."""
+    first, second = min(registers), max(registers)
+    if first == second:
+        first, second = (first, first + 1) if first + 1 < count else (first - 1, first)
+    return Group(
+        (first, second), tuple(size * register + qubit for register in (first, second) for qubit in range(size))
+    )
 
 
 def _identity_entries(dim: int, zero: int) -> Int[np.ndarray, "dim dim"]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from qmae.ansatz.ansatz import Ansatz
+from qmae.simulation.blocks import unitaries_of
 from qmae.simulation.encoders import Encoder, join_trash, split_trash
 from qmae.simulation.fusion import fuse
 from qmae.simulation.precision import exact
@@ -36,11 +37,11 @@ class StateVectorEncoder(Encoder):
 
     @classmethod
     def build(
-        cls, angles: Float[Tensor, "blocks angles"], ansatz: Ansatz, trash_wires: tuple[int, ...], ancillas: int = 0
+        cls, angles: Float[Tensor, "..."], ansatz: Ansatz, trash_wires: tuple[int, ...], ancillas: int = 0
     ) -> StateVectorEncoder:
         """Multiply the blocks into unitaries."""
         fusion = fuse(ansatz)
-        unitaries = fusion.unitaries(angles, ansatz).flatten(0, 1)
+        unitaries = fusion.unitaries(unitaries_of(angles, ansatz), ansatz.layers).flatten(0, 1)
         registers = (fusion.levels,) * fusion.registers
         return cls(unitaries, fusion.pairs * ansatz.layers, registers, trash_wires, ancillas)
 

@@ -110,7 +110,7 @@ class Run:
         try:
             history = self.history()
             self._check_sum(WEIGHTS)
-            about = load_tensors(self.folder / WEIGHTS, self.model.parameter_shapes)[1]
+            about = load_tensors(self.folder / WEIGHTS, *self.model.stored_shapes)[1]
         except InputError:
             return False
         if self.training is None or history.epochs != self.training.epochs:

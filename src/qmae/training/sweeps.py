@@ -13,7 +13,9 @@ from qmae.data.masks import Masks
 from qmae.errors import InputError
 from qmae.models.autoencoder import MaskedAutoencoder
 from qmae.models.base import embed_originals
-from qmae.simulation.blocks import block_unitaries, collect
+from qmae.models.bottlenecks import BOTTLENECKS
+from qmae.models.variational import VariationalCircuit
+from qmae.simulation.blocks import collect, unitaries_of
 from qmae.simulation.channel import Autoencoder
 from qmae.simulation.dense import DenseEncoder
 from qmae.simulation.encoders import split_trash
@@ -75,14 +77,12 @@ class Sweeps:
     @without_autocast()
     def __init__(self, model: MaskedAutoencoder, *, learning_rate: float, success_weight: float = 0.0) -> None:
         self.check(model)
-        config = model.config
         self.model, self.learning_rate, self.success_weight = model, learning_rate, success_weight
         self.token = model.token if model.token is not None and model.token.requires_grad else None
         self.tokens = None if self.token is None else torch.optim.Adam([self.token], learning_rate, fused=True)
         # Not as angles: those of a block near the identity jump, and so would the blocks that share them.
-        every = model.blocks_of(model.angles.detach().view(-1, model.angles.shape[-1]))
-        self.blocks = block_unitaries(every.flatten(0, 1), config.ansatz.block).view(*every.shape[:2], 4, 4)
-        self.last = self.blocks.clone()
+        self.blocks = [_blocks_of(circuit) for circuit in model.circuits]
+        self.last = [blocks.clone() for blocks in self.blocks]
         self.sweeps = 0
 
     @staticmethod
@@ -95,8 +95,8 @@ class Sweeps:
         config = model.config
         if config.block != "so4" or config.decoder == "adjoint" or config.conditioning == "offsets":
             raise InputError("sweeps need blocks so4, a decoder that is free or none, and no offsets: train by adam")
-        if not model.angles.requires_grad:
-            raise InputError("sweeps set the angles, which are frozen: call model.angles.requires_grad_(True)")
+        if not all(circuit.angles.requires_grad for circuit in model.circuits):
+            raise InputError("sweeps set the angles, which are frozen: call model.requires_grad_(True)")
 
     @without_autocast()
     def step(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
@@ -110,7 +110,7 @@ class Sweeps:
         """
         losses = self._prepare_token(images, masks)
         batch = self._batch(images, masks)
-        for part in range(len(self.model.config.parts)):
+        for part in range(len(self.blocks)):
             self._improve(part, batch)
         if self.tokens is not None:
             self.tokens.step()
@@ -127,7 +127,9 @@ class Sweeps:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
-        self.blocks, self.last = (state[name].to(self.blocks) for name in ("blocks", "last"))
+        for kept, found in ((self.blocks, state["blocks"]), (self.last, state["last"])):
+            for part, blocks in zip(kept, _parts(found, kept), strict=True):
+                part.copy_(blocks)
         self.sweeps = state["sweeps"]
         if self.tokens is not None:
             self.tokens.load_state_dict(state["tokens"])
@@ -151,32 +153,26 @@ class Sweeps:
         rows = [(kind == index).nonzero()[:, 0] for index in range(len(circuits))]
         return Batch(embed(self.model.fill(images, masks).flatten(1)), embed_originals(images), circuits, rows)
 
-    def _own(self, part: int) -> slice:
-        """Where the blocks of the encoder, part 0, or of a free decoder lie."""
-        pairs = [len(ansatz.pairs) for ansatz in self.model.config.parts]
-        return slice(sum(pairs[:part]), sum(pairs[: part + 1]))
-
     def _improve(self, part: int, batch: Batch) -> None:
         """Sweep over the encoders, part 0, or over the free decoders."""
-        parts, own = self.model.config.parts, self._own(part)
-        every = [self._blocks(index, batch.circuits) for index in range(len(parts))]
-        every[part] = self._extrapolated(every[part], self._blocks(part, batch.circuits, self.last))
-        unitaries = [matrices(blocks, ansatz) for blocks, ansatz in zip(every, parts, strict=True)]
+        ansatzes = self.model.config.ansatzes
+        every = [blocks[batch.circuits] for blocks in self.blocks]
+        every[part] = self._extrapolated(every[part], self.last[part][batch.circuits])
+        unitaries = [matrices(blocks, ansatz) for blocks, ansatz in zip(every, ansatzes, strict=True)]
         gradient = self._gradient(part, unitaries, batch)
         check_finite("the gradient", [gradient])
-        improved = sweep(every[part], parts[part], gradient).flatten(1, 2)
+        improved = sweep(every[part], ansatzes[part], gradient)
         # Nothing is known of circuits without a gradient: they stay as they are, and do not even move on.
         steered = gradient.flatten(1).any(1)
         circuits = batch.circuits[steered]
-        self.last[circuits, own] = self.blocks[circuits, own]
-        self.blocks[circuits, own] = improved[steered]
+        self.last[part][circuits] = self.blocks[part][circuits]
+        self.blocks[part][circuits] = improved[steered]
         self._write_angles(part, circuits)
 
     def _gradient(
         self, part: int, unitaries: list[Float[Tensor, "circuits _ _"]], batch: Batch
     ) -> Float[Tensor, "circuits dim dim"]:
         """Half the gradient of what a part's unitaries are to raise."""
-        heralded = self.model.config.bottleneck == "herald"
         own = unitaries[part].requires_grad_()
         damping, value = torch.zeros_like(own), own.new_zeros(())
         for circuit, rows in enumerate(batch.rows):
@@ -184,7 +180,7 @@ class Sweeps:
             autoencoder = self._autoencoder(*(unitary[circuit] for unitary in unitaries))
             passage = autoencoder.run(states)
             fidelity = passage.fidelity(references)
-            if heralded:
+            if self.model.heralded:
                 success = passage.success_probability
                 fidelity = torch.where(success > LEAST_SUCCESS, fidelity, 0)
                 value = value + self.success_weight * success.sum()
@@ -198,19 +194,9 @@ class Sweeps:
     @torch.no_grad()
     def _write_angles(self, part: int, circuits: Int[Tensor, " circuits"]) -> None:
         """Give the model the angles of the blocks of one part of some circuits."""
-        ansatz, blocks = self.model.config.parts[part], self.blocks[circuits, self._own(part)]
-        new = collect(angles_of(blocks.flatten(0, 1)).view(len(blocks), *ansatz.block_shape), ansatz)
-        # The encoder's angles come first, a free decoder's last.
-        own = slice(-ansatz.angles, None) if part else slice(ansatz.angles)
-        angles = self.model.angles
-        angles.view(-1, angles.shape[-1])[circuits, own] = new
-
-    def _blocks(
-        self, part: int, circuits: Int[Tensor, " circuits"], source: Tensor | None = None
-    ) -> Float[Tensor, "circuits layers pairs 4 4"]:
-        """The blocks of one part of some circuits, now or before their last change."""
-        blocks = self.blocks if source is None else source
-        return blocks[circuits, self._own(part)].unflatten(1, (self.model.config.parts[part].layers, -1))
+        circuit, blocks = self.model.circuits[part], self.blocks[part][circuits]
+        rotations = angles_of(blocks.flatten(0, 2)).view(len(blocks), *circuit.ansatz.block_shape)
+        circuit.sets[circuits] = collect(rotations, circuit.ansatz)
 
     def _extrapolated(
         self, now: Float[Tensor, "circuits layers pairs 4 4"], last: Float[Tensor, "circuits layers pairs 4 4"]
@@ -226,7 +212,7 @@ class Sweeps:
         parts = [DenseEncoder(split_trash(encoder.T[:: 2**config.ancillas], config.trash_wires))]
         if decoder is not None:
             parts.append(DenseEncoder(split_trash(decoder.T, config.reset_wires)))
-        return Autoencoder(parts[0], parts[1] if decoder is not None else None, heralded=config.bottleneck == "herald")
+        return Autoencoder(parts[0], parts[1] if decoder is not None else None, BOTTLENECKS[config.bottleneck])
 
     @torch.no_grad()
     def _damping(
@@ -242,3 +228,17 @@ class Sweeps:
         damping, every = torch.zeros_like(matrix), 2**self.model.config.ancillas
         damping[:, ::every] = matrix[:, ::every] @ (states.T @ (weights[:, None] * states))
         return damping
+
+
+def _blocks_of(circuit: VariationalCircuit) -> Float[Tensor, "circuits layers pairs 4 4"]:
+    """The matrices of the blocks of every set of a circuit's angles."""
+    blocks = torch.stack([unitaries_of(angles, circuit.ansatz) for angles in circuit.sets.detach()])
+    return blocks.unflatten(1, (circuit.ansatz.layers, -1))
+
+
+def _parts(found: Any, like: list[Tensor]) -> list[Tensor]:
+    """The blocks of encoder and decoder; older versions kept those of the decoder behind those of the encoder."""
+    if isinstance(found, list):
+        return found
+    split = found.split([part[0].flatten(0, 1).shape[0] for part in like], 1)
+    return [blocks.view_as(part) for blocks, part in zip(split, like, strict=True)]
