@@ -120,11 +120,12 @@ def pickled(content):
 def test_checkpoints_that_hold_something_else_are_one_line(stopped, data):
     path = stopped / "checkpoint.pt"
     good, settings = _content(path)
-    nan = {**good, "model": {**good["model"], "angles": good["model"]["angles"] * float("nan")}}
+    name = "encoder.angles"
+    nan = {**good, "model": {**good["model"], name: good["model"][name] * float("nan")}}
     states = [nan, {}, {**good, "history": []}, {**good, "history": [[1.0]]}, {**good, "history": "abc"}]
     states += [{**good, "history": good["history"][:-1]}, {**good, "generator": torch.zeros(3)}]
     states += [{**good, "optimizer": part} for part in (None, {}, [], {"adam": {}, "schedule": {}}, {"adam": 3})]
-    states += [{**good, "model": part} for part in (None, {}, [], {"angles": torch.zeros(2)}, {"angles": "x"})]
+    states += [{**good, "model": part} for part in (None, {}, [], {name: torch.zeros(2)}, {name: "x"})]
     contents = [checkpoint_bytes(state, settings) for state in states]
     contents += [checkpoint_bytes(good, part) for part in ({}, {"model": 3}, {**settings, "images": 3})]
     contents += [pickled({"model": {}, "history": []}), pickled(good), b"", b"PK\x03\x04", os.urandom(500)]

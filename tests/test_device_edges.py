@@ -95,7 +95,7 @@ def test_trainings_need_numbers_that_train(tiny):
 def test_a_model_that_holds_nan_is_refused(tiny, use):
     with torch.no_grad():
         tiny[0].encoder.angles[0, 0] = float("nan")
-    with pytest.raises(InputError, match="the model's angles hold NaN or infinity"):
+    with pytest.raises(InputError, match="the model's encoder.angles hold NaN or infinity"):
         USES[use](*tiny)
 
 
@@ -155,7 +155,7 @@ def test_whatever_a_device_raises_is_one_line_with_its_cause(tiny, error):
 
 def test_what_our_own_code_raises_is_not_the_devices(tiny):
     class Broken(AutoencoderCircuit):
-        def autoencode(self, angles):
+        def autoencode(self, angles, decoder_angles=None):
             raise TypeError("a bug of ours")
 
     with pytest.raises(TypeError, match="a bug of ours"):

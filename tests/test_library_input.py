@@ -270,7 +270,7 @@ def test_positions_of_angles_are_checked(subjects):
     for position in (4, -1, 1.5, None, "0", True, torch.tensor([0]), torch.tensor(4), torch.tensor(0.5)):
         with pytest.raises(InputError):
             model.encoder.at(position)
-    assert model.encoder.at(Masks(PATCH, torch.tensor([1])).position[0]).shape == (15, 6)
+    assert model.encoder.at(Masks(PATCH, torch.tensor([1])).position[0]).shape == (4 * 15 + 6,)
 
 
 @pytest.mark.parametrize("size", [0, -1, 1.5, None, "8", True, 2**13])

@@ -20,7 +20,7 @@ from qmae._files import read_bytes
 from qmae.errors import InputError
 from qmae.training.config import TrainingConfig
 
-_MAGIC = b"qmae checkpoint 2\n"
+_MAGIC = b"qmae checkpoint 3\n"
 """How the file begins; its SHA-256 and the content follow. Version 1, without a checksum, is not resumed."""
 
 _ROUNDING = 1e-7

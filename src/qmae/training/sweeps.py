@@ -128,7 +128,7 @@ class Sweeps:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
         for kept, found in ((self.blocks, state["blocks"]), (self.last, state["last"])):
-            for part, blocks in zip(kept, _parts(found, kept), strict=True):
+            for part, blocks in zip(kept, found, strict=True):
                 part.copy_(blocks)
         self.sweeps = state["sweeps"]
         if self.tokens is not None:
@@ -234,11 +234,3 @@ def _blocks_of(circuit: VariationalCircuit) -> Float[Tensor, "circuits layers pa
     """The matrices of the blocks of every set of a circuit's angles."""
     blocks = torch.stack([unitaries_of(angles, circuit.ansatz) for angles in circuit.sets.detach()])
     return blocks.unflatten(1, (circuit.ansatz.layers, -1))
-
-
-def _parts(found: Any, like: list[Tensor]) -> list[Tensor]:
-    """The blocks of encoder and decoder; older versions kept those of the decoder behind those of the encoder."""
-    if isinstance(found, list):
-        return found
-    split = found.split([part[0].flatten(0, 1).shape[0] for part in like], 1)
-    return [blocks.view_as(part) for blocks, part in zip(split, like, strict=True)]
