@@ -11,7 +11,7 @@ from qmae import Ansatz
 from qmae.circuits.autoencoder import AutoencoderCircuit, RealAmplitudeEmbedding
 from qmae.circuits.templates import BlockLayers, TwoQubitBlock
 from qmae.errors import InputError
-from qmae.simulation.build import build_encoder
+from qmae.models.variational import build_encoder
 from qmae.simulation.dense import DenseEncoder
 from qmae.simulation.states import embed
 from samples import random_angles, random_states, tied

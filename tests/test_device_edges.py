@@ -95,7 +95,7 @@ def test_trainings_need_numbers_that_train(tiny):
 def test_a_model_that_holds_nan_is_refused(tiny, use):
     with torch.no_grad():
         tiny[0].encoder.angles[0, 0] = float("nan")
-    with pytest.raises(InputError, match="the model's encoder.angles hold NaN or infinity"):
+    with pytest.raises(InputError, match=r"the model's encoder\.angles hold NaN or infinity"):
         USES[use](*tiny)
 
 

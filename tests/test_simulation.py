@@ -13,7 +13,7 @@ from qmae.data.images import load_images
 from qmae.data.masks import PatchMask
 from qmae.errors import InputError
 from qmae.models.autoencoder import MaskedAutoencoder
-from qmae.simulation.build import build_encoder
+from qmae.models.variational import build_encoder
 from qmae.simulation.dense import DenseEncoder
 from qmae.simulation.states import embed, read_out
 from qmae.simulation.statevector import StateVectorEncoder

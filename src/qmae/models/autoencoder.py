@@ -18,11 +18,11 @@ from qmae._values import SEEDS, shown, whole
 from qmae.data.batches import check_visible
 from qmae.data.masks import Masks, PatchMask
 from qmae.errors import InputError
-from qmae.models.base import Model, Quantity, TrainableModel, embed_originals, over_positions
+from qmae.models.base import Model, Quantity, embed_originals, over_positions
 from qmae.models.bottlenecks import BOTTLENECKS
 from qmae.models.config import PRESETS, ModelConfig
 from qmae.models.pretrained import load_pretrained, save_pretrained
-from qmae.models.variational import VariationalCircuit
+from qmae.models.variational import CircuitModel, VariationalCircuit
 from qmae.simulation.channel import Autoencoder
 from qmae.simulation.precision import as_precise_as, check_parameters, exact, normal
 from qmae.simulation.states import embed, probabilities_of
@@ -56,7 +56,7 @@ class Encoded:
         return torch.einsum("bkl,bkm->blm", state, state.conj()).to(self.state)
 
 
-class MaskedAutoencoder(TrainableModel):
+class MaskedAutoencoder(CircuitModel):
     """A quantum autoencoder that sees an image with a hole and returns the whole image.
 
     masked image -> token into the hole -> amplitude embedding -> encoder -> bottleneck -> decoder
@@ -127,11 +127,6 @@ class MaskedAutoencoder(TrainableModel):
             if all(default[setting] == value for setting, value in settings.items()):
                 fitting[name] = abs(default["layers"] - self.config.layers)
         return min(fitting, key=fitting.__getitem__, default="custom")
-
-    @property
-    def angle_count(self) -> int:
-        """Number of trainable angles, those of all positions."""
-        return sum(circuit.angle_count for circuit in self.circuits)
 
     @property
     def circuits(self) -> tuple[VariationalCircuit, ...]:

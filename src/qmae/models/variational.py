@@ -1,6 +1,11 @@
 """Circuits that own their angles: the encoder of an autoencoder and, if it is another circuit, the decoder."""
 
+# What is an attribute of `Model` may be computed here.
+# pyright: reportIncompatibleVariableOverride=false
+
 from __future__ import annotations
+
+from abc import abstractmethod
 
 import torch
 from jaxtyping import Float, Int
@@ -9,9 +14,14 @@ from torch import Tensor, nn
 from qmae._values import whole
 from qmae.ansatz.ansatz import Ansatz
 from qmae.data.masks import Masks, PatchMask
+from qmae.models.base import TrainableModel
 from qmae.models.choices import Conditioning
-from qmae.simulation.build import build_encoder
+from qmae.simulation.dense import DenseEncoder
 from qmae.simulation.encoders import Encoder
+from qmae.simulation.statevector import StateVectorEncoder
+
+BREAK_EVEN = 2**12
+"""A matrix pays for `layers` 4^n / `BREAK_EVEN` states and more, found by timing: 16 images of 16 x 16 a layer."""
 
 
 class VariationalCircuit(nn.Module):
@@ -66,7 +76,7 @@ class VariationalCircuit(nn.Module):
     def build(
         self, position: Int[Tensor, "*patches"] | int, trash_wires: tuple[int, ...], *, states: int, ancillas: int = 0
     ) -> Encoder:
-        """Build the simulation that is fastest for so many states.
+        """Build the simulation for a position of the mask that is fastest for so many states.
 
         Args:
             position: of the mask.
@@ -79,3 +89,46 @@ class VariationalCircuit(nn.Module):
     def extra_repr(self) -> str:
         """What `print` shows of it."""
         return f"{self.ansatz}, conditioning={self.conditioning!r}"
+
+
+def build_encoder(
+    angles: Float[Tensor, "..."], ansatz: Ansatz, trash_wires: tuple[int, ...], *, states: int, ancillas: int = 0
+) -> Encoder:
+    """Turn angles into the encoder that is fastest for so many states: one matrix, or gates on state vectors.
+
+    Args:
+        angles: rotation angles in radians, of `ansatz.angle_shape`.
+        ansatz: the circuit.
+        trash_wires: the qubits that are thrown away.
+        states: how many it is going to be applied to.
+        ancillas: how many of the least significant qubits enter in |0>.
+
+    Returns:
+        The encoder, of the precision of `angles`, differentiable.
+    """
+    dense = states * BREAK_EVEN >= ansatz.layers * 4**ansatz.qubits
+    return (DenseEncoder if dense else StateVectorEncoder).build(angles, ansatz, trash_wires, ancillas)
+
+
+class CircuitModel(TrainableModel):
+    """A model whose parameters are the angles of circuits and perhaps a mask token, as `MaskedAutoencoder`.
+
+    Attributes:
+        token: pixels that are put into the hole, or None.
+    """
+
+    token: nn.Parameter | None
+
+    @property
+    @abstractmethod
+    def circuits(self) -> tuple[VariationalCircuit, ...]:
+        """The circuits that have angles of their own, the encoder first."""
+
+    @abstractmethod
+    def fill(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
+        """Replace the hidden pixels by the token, or by 0 without one."""
+
+    @property
+    def angle_count(self) -> int:
+        """Number of trainable angles, those of all positions."""
+        return sum(circuit.angle_count for circuit in self.circuits)

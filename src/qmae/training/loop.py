@@ -21,9 +21,9 @@ from qmae._progress import Progress, silent
 from qmae.data.checks import brightest_of, check_pixels, check_tensor, usable_device
 from qmae.data.masks import Masks
 from qmae.errors import DivergenceError, InputError
-from qmae.models.autoencoder import MaskedAutoencoder
 from qmae.models.base import TrainableModel, embed_references
 from qmae.models.pretrained import WEIGHTS
+from qmae.models.variational import CircuitModel
 from qmae.models.weights import to_bytes
 from qmae.training.adam import Adam
 from qmae.training.checkpoints import checkpoint_bytes, describe, intact, load_checkpoint
@@ -347,7 +347,7 @@ def check_method(model: TrainableModel, config: TrainingConfig) -> None:
     if config.success_weight and not model.heralded:
         raise InputError(f"a success weight is for heralded models, and {model.name} discards no shot: leave it out")
     if config.method == "sweeps":
-        if not isinstance(model, MaskedAutoencoder):
+        if not isinstance(model, CircuitModel):
             raise InputError(f"{model.name} has no circuit: train it by adam")
         Sweeps.check(model)
     elif not any(parameter.requires_grad for parameter in model.parameters()):
@@ -361,6 +361,6 @@ def build_optimizer(model: TrainableModel, config: TrainingConfig, *, total_step
         InputError: as `check_method`.
     """
     check_method(model, config)
-    if isinstance(model, MaskedAutoencoder) and config.method == "sweeps":
+    if isinstance(model, CircuitModel) and config.method == "sweeps":
         return Sweeps(model, learning_rate=config.learning_rate, success_weight=config.success_weight)
     return Adam(model, config, total_steps=total_steps)

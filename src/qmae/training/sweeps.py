@@ -11,10 +11,9 @@ from torch import Tensor
 
 from qmae.data.masks import Masks
 from qmae.errors import InputError
-from qmae.models.autoencoder import MaskedAutoencoder
 from qmae.models.base import embed_originals
 from qmae.models.bottlenecks import BOTTLENECKS
-from qmae.models.variational import VariationalCircuit
+from qmae.models.variational import CircuitModel, VariationalCircuit
 from qmae.simulation.blocks import collect, unitaries_of
 from qmae.simulation.channel import Autoencoder
 from qmae.simulation.dense import DenseEncoder
@@ -75,7 +74,7 @@ class Sweeps:
     """
 
     @without_autocast()
-    def __init__(self, model: MaskedAutoencoder, *, learning_rate: float, success_weight: float = 0.0) -> None:
+    def __init__(self, model: CircuitModel, *, learning_rate: float, success_weight: float = 0.0) -> None:
         self.check(model)
         self.model, self.learning_rate, self.success_weight = model, learning_rate, success_weight
         self.token = model.token if model.token is not None and model.token.requires_grad else None
@@ -86,7 +85,7 @@ class Sweeps:
         self.sweeps = 0
 
     @staticmethod
-    def check(model: MaskedAutoencoder) -> None:
+    def check(model: CircuitModel) -> None:
         """Refuse a model that sweeps cannot train.
 
         Raises:
