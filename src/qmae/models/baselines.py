@@ -17,10 +17,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from qmae._values import Registry, shown, whole
+from qmae._values import Registry, check_size, shown, whole
 from qmae.data.batches import check_batch, check_visible, hide
 from qmae.data.checks import PRECISIONS, brightest_of, check_lit, check_pixels, check_tensor
-from qmae.data.images import check_size
 from qmae.data.masks import Masks, PatchMask
 from qmae.errors import InputError
 from qmae.models.base import Model, Quantity, embed_originals, in_batches, over_positions
