@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 
 from qmae import MaskedAutoencoder, ModelConfig, PatchMask, TrainingConfig, load_images, train
 from qmae.errors import InputError
-from qmae.models.choices import Design, Network
+from qmae.models.choices import Design
 from qmae.models.free import FreeConfig
-from qmae.models.networks import ClassicalConfig
+from qmae.models.networks import NETWORKS, ClassicalConfig
 from qmae.models.registry import from_pretrained
 from qmae.models.weights import load_tensors, save_tensors
 from qmae.training.checkpoints import checkpoint_bytes, load_checkpoint, sketch
@@ -278,8 +278,8 @@ def test_the_shapes_of_settings_are_those_of_the_model(kind):
     from qmae.models.registry import build_model
 
     patch = PatchMask(8, 0.25)
-    config = ClassicalConfig(patch, kind) if kind in get_args(Network) else FreeConfig(patch, kind)
-    assert kind in get_args(Network) + get_args(Design)
+    config = ClassicalConfig(patch, kind) if kind in NETWORKS else FreeConfig(patch, kind)
+    assert kind in {*NETWORKS, *get_args(Design)}
     found = {name: tuple(value.shape) for name, value in build_model(config, seed=0).state_dict().items()}
     assert config.parameter_shapes == found
 

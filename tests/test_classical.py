@@ -1,5 +1,3 @@
-from typing import get_args
-
 import pytest
 import torch
 
@@ -7,12 +5,11 @@ from qmae.data.batches import hide
 from qmae.data.images import load_images
 from qmae.data.masks import PatchMask
 from qmae.errors import InputError
-from qmae.models.choices import Network
-from qmae.models.networks import ClassicalConfig, ClassicalModel
+from qmae.models.networks import NETWORKS, ClassicalConfig, ClassicalModel
 from qmae.training.config import TrainingConfig
 from qmae.training.runs import Run
 
-networks = pytest.mark.parametrize("network", get_args(Network))
+networks = pytest.mark.parametrize("network", list(NETWORKS))
 
 
 def build(network, patch, seed=0):

@@ -10,8 +10,9 @@ import qmae
 from qmae import MaskedAutoencoder, PatchMask, TrainingConfig
 from qmae.errors import InputError
 from qmae.models.base import BATCH_PIXELS
-from qmae.models.choices import Design, Preset
+from qmae.models.choices import Design
 from qmae.models.free import FreeConfig
+from qmae.models.presets import PRESETS
 from qmae.models.registry import build_model
 from qmae.training.runs import Run
 
@@ -23,7 +24,7 @@ def some_images(count, size=8):
 
 
 BASELINES = {"original": qmae.Original, "nothing": qmae.Nothing, "mean": qmae.MeanPatch, "ridge": qmae.Ridge}
-ALL = *get_args(Preset), *get_args(Design), *BASELINES
+ALL = *PRESETS, *get_args(Design), *BASELINES
 
 
 @pytest.fixture

@@ -8,7 +8,9 @@ import torch
 from torchvision.transforms.v2.functional import resize as torchvision_resize
 
 import qmae
-from qmae.data.images import black_images, keys_of, load_images, load_mnist, load_npz, resize
+from qmae.data.datasets import NpzFile, load_mnist
+from qmae.data.images import black_images, keys_of, load_images
+from qmae.data.pixels import resize
 from qmae.errors import InputError
 
 
@@ -248,6 +250,6 @@ def test_no_image_of_mnist_is_black():
 
 
 def test_load_npz_is_the_whole_file_as_it_is_scaled(tmp_path, strokes):
-    images, labels = load_npz(save(tmp_path / "a.npz", images=strokes, labels=np.arange(40) - 1))
+    images, labels = NpzFile(save(tmp_path / "a.npz", images=strokes, labels=np.arange(40) - 1)).load("all")
     torch.testing.assert_close(images, torch.from_numpy(strokes).float() / 255)
     assert labels.tolist() == list(range(-1, 39))

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from qmae import MaskedAutoencoder, Masks, ModelConfig, PatchMask, TrainingConfig, train
 from qmae.data.batches import hide
 from qmae.data.checks import brightest_of, check_pixels
-from qmae.data.images import load_images, resize
+from qmae.data.images import load_images
+from qmae.data.pixels import resize
 from qmae.errors import InputError
 from qmae.evaluation import metrics
 from qmae.evaluation.evaluate import complete

@@ -144,7 +144,7 @@ def test_folders_without_a_model_are_refused(tmp_path):
 
 @pytest.mark.usefixtures("unchecked")
 def test_bad_settings_are_refused():
-    with pytest.raises(InputError, match="no preset 'vae': choose one of qae, qmae"):
+    with pytest.raises(InputError, match="no preset 'vae': choose one of qmae, qmae-heralded"):
         MaskedAutoencoder.from_preset("vae")
     with pytest.raises(InputError, match="no setting depth"):
         MaskedAutoencoder.from_preset("qae", depth=2)

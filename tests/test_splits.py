@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from qmae.data.images import Fingerprint, fingerprint, image_keys, keys_of, load_images, split_by_key
+from qmae.data.datasets import Fingerprint
+from qmae.data.images import fingerprint, keys_of, load_images
+from qmae.data.splits import image_keys, split_by_key
 from qmae.errors import InputError
 
 SPLITS = ("train", "validation", "test")

@@ -13,7 +13,7 @@ from qmae.data.masks import Masks, PatchMask
 from qmae.errors import InputError
 from qmae.models.autoencoder import MaskedAutoencoder
 from qmae.models.config import ModelConfig
-from qmae.training.config import TRAINING, TrainingConfig
+from qmae.training.config import TrainingConfig, preset_training
 from qmae.training.loop import train
 from qmae.training.runs import Run
 from qmae.training.sweeps import Sweeps, momentum
@@ -192,7 +192,7 @@ def test_images_of_which_no_shot_is_kept_steer_nothing():
 def test_few_images_train(preset, small_data):
     images, validation = (load_images(small_data, split=split, size=8)[0] for split in ("train", "validation"))
     model = MaskedAutoencoder.from_preset(preset, patch=PATCH, layers=2)
-    history = train(model, images[:13], validation[:2], replace(TRAINING[preset], epochs=30))
+    history = train(model, images[:13], validation[:2], replace(preset_training(preset), epochs=30))
     assert len(history.rows) == 30  # one step an epoch: all images
     assert all(0 <= loss <= 1 for loss in history.column("loss_mean"))
     assert model.encoder.angles.isfinite().all()
@@ -210,7 +210,7 @@ def test_black_batches_without_a_token_are_skipped(small_data):
 
 def test_older_folders_that_say_sixty_thousand_for_all_are_those_of_the_presets(tmp_path, small_data):
     preset = ModelConfig.preset("qmae-small", PATCH, layers=1)
-    run = Run(tmp_path / "run", preset, replace(TRAINING["qmae-small"], epochs=1), str(small_data))
+    run = Run(tmp_path / "run", preset, replace(preset_training("qmae-small"), epochs=1), str(small_data))
     run.train()
     config = tmp_path / "run" / "config.json"
     content = json.loads(config.read_text())
@@ -223,7 +223,7 @@ def test_older_folders_that_say_sixty_thousand_for_all_are_those_of_the_presets(
     config.write_text(json.dumps(content))
     assert Run.open(run.folder).training == run.training
     run.check_settings()
-    assert Run.open(Path("qmae-plus-25")).training == TRAINING["qmae-plus"]
+    assert Run.open(Path("qmae-plus-25")).training == preset_training("qmae-plus")
 
 
 def test_frozen_parameters_are_left_alone(small_data, generator):

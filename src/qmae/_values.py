@@ -13,6 +13,9 @@ from qmae.errors import InputError
 MAX_QUBITS = 24
 """More are refused: one state of 24 qubits takes 128 MB of complex numbers, and the largest images are 4096 x 4096."""
 
+MAX_SIZE = 2 ** (MAX_QUBITS // 2)
+"""Pixels a side of the largest images that qubits for a simulation can hold."""
+
 MAX_LAYERS = 10_000
 """More are refused: at 8 qubits these are 4.2 million angles, each a gate on a device."""
 
@@ -98,6 +101,19 @@ def whole(value: Any, what: str, at_least: int | None = None, at_most: int | Non
         bounds = [f"{name} {bound}" for name, bound in (("from", at_least), ("to", at_most)) if bound is not None]
         raise InputError(f"{what} {shown(value)} is out of bounds: give a whole number {' '.join(bounds)}")
     return result
+
+
+def check_size(size: int) -> None:
+    """Refuse an image side that amplitude embedding on qubits cannot hold without padding.
+
+    Raises:
+        InputError: `size` is no power of two from 2 to `MAX_SIZE`.
+    """
+    size = whole(size, "image size", at_most=MAX_SIZE)
+    if size < 2 or size & (size - 1):
+        raise InputError(
+            f"image size {shown(size)} is no power of two: amplitude embedding needs 2, 4, 8, 16, 32, ... pixels a side"
+        )
 
 
 def number(value: Any, what: str, *, at_least: float = -math.inf, at_most: float = math.inf) -> float:

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 
 from qmae._progress import Progress, silent
+from qmae._values import check_size
 from qmae.ansatz.ansatz import Ansatz
 from qmae.circuits.autoencoder import AutoencoderCircuit
 from qmae.circuits.choices import Overlap
 from qmae.circuits.export import import_qiskit, to_qiskit
-from qmae.data.images import check_size
 
 BASIS = ["rz", "sx", "x", "cx"]
 """The gates of a device to which circuits are compiled; rz costs nothing on most."""

@@ -248,8 +248,8 @@ def resources(
     from typing import get_args
 
     from qmae._files import to_json
+    from qmae._values import check_size
     from qmae.circuits.resources import count
-    from qmae.data.images import check_size
     from qmae.reports.circuits import resource_table
 
     sizes = size or [8, 16, 32, 64]

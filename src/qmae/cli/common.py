@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from qmae._files import resolve
 from qmae.cli.terminal import console
 from qmae.errors import InputError
 from qmae.training.locks import locked
@@ -57,7 +56,9 @@ class RunInterruptedError(Exception):
 
 def data_source(data: str) -> str:
     """A data set as a run folder names it: so that it is found again from another working directory."""
-    return data if data == "mnist" else str(resolve(data))
+    from qmae.data.datasets import lasting_source
+
+    return lasting_source(data)
 
 
 def tell_left_out(data: str, size: int) -> None:
@@ -66,7 +67,8 @@ def tell_left_out(data: str, size: int) -> None:
     Raises:
         InputError: the data cannot be used.
     """
-    from qmae.data.images import black_images, listed
+    from qmae.data.images import black_images
+    from qmae.data.pixels import listed
 
     if black := black_images(data, size=size):
         console.print(f"{data}: all black and left out: {listed(black)}", markup=False, highlight=False)

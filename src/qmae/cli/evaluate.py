@@ -70,6 +70,7 @@ def evaluate(
     from dataclasses import asdict, replace
 
     from qmae._files import new_file, resolve, to_json, write_atomically
+    from qmae.data.datasets import dataset
     from qmae.evaluation.classifier import load_classifier
     from qmae.evaluation.evaluate import TestSet
     from qmae.evaluation.evaluate import save_reconstructions as save
@@ -98,7 +99,7 @@ def evaluate(
     held_out = opened.holds_out(source)
     if held_out:
         opened = replace(opened, data=source)  # which may have been moved
-    split: Split = "test" if held_out or source == "mnist" else "all"
+    split: Split = "test" if held_out or dataset(source).own_splits else "all"
     if skip_black:
         tell_left_out(source, patch.image_size)
     test = TestSet.load(

@@ -25,8 +25,8 @@ from qmae.cli.common import (
 )
 from qmae.cli.terminal import console, print_rows, show_progress
 from qmae.errors import InputError
-from qmae.models.choices import Design, Preset
-from qmae.training.config import TUNED
+from qmae.models.choices import Design
+from qmae.training.config import tuned_presets
 
 
 @app.command()
@@ -196,7 +196,7 @@ def study(
 def tune(
     context: typer.Context,
     preset: Annotated[
-        list[str] | None, typer.Option(help=f"{', '.join(TUNED)}; may be repeated; by default all.")
+        list[str] | None, typer.Option(help=f"{', '.join(tuned_presets())}; may be repeated; by default all.")
     ] = None,
     trials: Annotated[int, typer.Option(min=2, max=MOST, help="Trainings per preset.")] = 8,
     epochs: Annotated[int, typer.Option(min=1, max=MOST, help="Passes over the training images in each.")] = 2,
@@ -221,10 +221,11 @@ def tune(
     from qmae.training.tuning import report
     from qmae.training.tuning import tune as search
 
+    tuned = tuned_presets()
     for name in preset or []:
-        if name not in TUNED:
-            raise InputError(f"no preset {name!r}: choose of {', '.join(TUNED)}")
-    presets: list[Preset] = list(dict.fromkeys(preset or TUNED))  # pyright: ignore[reportAssignmentType]
+        if name not in tuned:
+            raise InputError(f"no preset {name!r}: choose of {', '.join(tuned)}")
+    presets = list(dict.fromkeys(preset or tuned))
     device, patch = torch_device(accelerator), PatchMask(size, mask_ratio)
     if skip_black:
         tell_left_out(data, size)

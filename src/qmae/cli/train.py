@@ -26,11 +26,23 @@ from qmae.cli.common import (
 from qmae.cli.terminal import console, print_rows, show_progress
 from qmae.data.choices import Placement, Readout
 from qmae.errors import InputError
-from qmae.models.choices import Bottleneck, Conditioning, Decoder, MaskToken, Preset
-from qmae.training.config import TRAINING, Method
+from qmae.models.choices import Bottleneck, Conditioning, Decoder, MaskToken
+from qmae.models.presets import PRESETS
+from qmae.training.config import Method, preset_training
 
 if TYPE_CHECKING:
     import torch
+
+
+def _known_preset(name: str) -> str:
+    """Refuse what is no preset.
+
+    Raises:
+        typer.BadParameter: it is none.
+    """
+    if name not in PRESETS:
+        raise typer.BadParameter(f"{name!r} is not one of {', '.join(PRESETS)}.")
+    return name
 
 
 @app.command()
@@ -97,7 +109,11 @@ def reproduce(
 def train(
     context: typer.Context,
     preset: Annotated[
-        Preset, typer.Option(help="A quantum model, or a classical network to hold it against.")
+        str,
+        typer.Option(
+            callback=_known_preset,
+            help=f"A quantum model, or a classical network to hold it against: {', '.join(PRESETS)}.",
+        ),
     ] = "qmae",
     mask_ratio: Annotated[
         float, typer.Option(min=0, max=1, callback=finite, help="Hidden share of the image: 0.5, 0.25, 0.125, ...")
@@ -179,7 +195,7 @@ def train(
             method=method,
             success_weight=success_weight,
         )
-        settings = replace(TRAINING[preset], **training)
+        settings = replace(preset_training(preset), **training)
         circuit = _given(
             layers=layers,
             block=block,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -10,9 +10,6 @@ from torch import Tensor
 from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
 
 from qmae.errors import InputError
-
-if TYPE_CHECKING:
-    pass
 
 WHITE = 1 + 1e-6
 """The brightest pixel that is accepted: 1, and what rounding adds to it."""

@@ -70,10 +70,24 @@ def read_npz(path: Path) -> tuple[Num[np.ndarray, "images height width"], Int[np
             raise InputError(f"{path} cannot be read as an .npz file ({what}): {_HOW}") from error
     if "images" not in found:
         raise InputError(f"{path} needs an array `images` of shape [N, H, W] with one pixel at least: {_HOW}")
-    images = _check_form(found["images"], path)
-    if "labels" not in found:
-        return images, np.full(len(images), -1)
-    return images, _check_labels(found["labels"], len(images), path)
+    return check_arrays(found["images"], found.get("labels"), path)
+
+
+def check_arrays(
+    images: np.ndarray, labels: np.ndarray | None, name: str | Path
+) -> tuple[Num[np.ndarray, "images height width"], Int[np.ndarray, " images"]]:
+    """Return images as [N, H, W] and whole labels, -1 where unknown.
+
+    Args:
+        images: numbers, [N, H, W], or with one channel [N, 1, H, W] or [N, H, W, 1].
+        labels: numbers [N]; None where none is known.
+        name: of the data set in messages.
+
+    Raises:
+        InputError: arrays of another form, or labels that are none.
+    """
+    images = _check_form(images, name)
+    return images, np.full(len(images), -1) if labels is None else _check_labels(labels, len(images), name)
 
 
 def read_picture(path: Path) -> Float[np.ndarray, "height width"]:
@@ -178,7 +192,7 @@ def _read_array(archive: zipfile.ZipFile, name: str, archive_size: int) -> np.nd
     return array
 
 
-def _check_form(images: np.ndarray, path: Path) -> Num[np.ndarray, "images height width"]:
+def _check_form(images: np.ndarray, path: str | Path) -> Num[np.ndarray, "images height width"]:
     shape = images.shape
     if images.ndim == 4 and 1 in (shape[1], shape[3]):
         images = images.squeeze(1 if shape[1] == 1 else 3)
@@ -193,7 +207,7 @@ def _check_form(images: np.ndarray, path: Path) -> Num[np.ndarray, "images heigh
     )
 
 
-def _check_labels(labels: np.ndarray, count: int, path: Path) -> Int[np.ndarray, " images"]:
+def _check_labels(labels: np.ndarray, count: int, path: str | Path) -> Int[np.ndarray, " images"]:
     if labels.shape != (count,):
         raise InputError(f"{path}: `labels` has shape {labels.shape}, `images` holds {count} images: give one for each")
     # NaN fails every comparison, so the good labels are asked for rather than the bad ones.

@@ -13,10 +13,9 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from qmae._values import check_keys, choice, number, settle, shown, whole
+from qmae._values import check_keys, check_size, choice, number, settle, shown, whole
 from qmae.data.checks import has_values
 from qmae.data.choices import Placement
-from qmae.data.images import check_size
 from qmae.errors import InputError
 
 

@@ -19,6 +19,7 @@ from qmae._progress import Progress, silent
 from qmae._values import SEEDS, settle, whole
 from qmae.data.checks import PRECISIONS, check_labels, check_tensor, usable_device
 from qmae.data.choices import Readout, Split
+from qmae.data.datasets import dataset
 from qmae.data.images import load_images
 from qmae.data.masks import Masks, PatchMask
 from qmae.errors import InputError
@@ -150,7 +151,7 @@ class TestSet:
         if limit is not None and limit < 1:
             raise InputError(f"{limit} images measure nothing: choose 1 or more")
         images, labels = (part[:limit] for part in load_images(data, split=split, size=size, skip_black=skip_black))
-        if classifier is None and (data, size) == ("mnist", 16):
+        if classifier is None and size == dataset(data).classifier_size:
             classifier = load_classifier()
         return cls(images, labels, classifier, **{"source": data, **settings})
 

@@ -9,17 +9,20 @@ from qmae.data.masks import PatchMask
 from qmae.evaluation.evaluate import TestSet
 from qmae.evaluation.grouping import variants
 from qmae.evaluation.rows import Row
-from qmae.models.baselines import MeanPatch, NearestNeighbours, Nothing, Original, PixelModel, Ridge, TokenPatch
+from qmae.models.baselines import PixelModel, build_baselines
 from qmae.training.runs import Run, settings_of
 
 
 def all_baselines(data: str, size: int) -> list[PixelModel]:
-    """The rows that no table may lack, from the ceiling to the floor.
+    """The rows that no table may lack, those of `BASELINES`.
 
     Black images of the data, which no run is trained on, are left out.
+
+    Args:
+        data: the source of the training images, as `load_images` takes it.
+        size: pixels a side.
     """
-    images = load_images(data, split="train", size=size, skip_black=True)[0]
-    return [Original(), NearestNeighbours(images), Ridge(images), TokenPatch(images), MeanPatch(images), Nothing()]
+    return build_baselines(load_images(data, split="train", size=size, skip_black=True)[0])
 
 
 def measure_run(

@@ -14,29 +14,11 @@ import torch
 
 from qmae.data.choices import Placement, Readout
 from qmae.errors import InputError
+from qmae.models.baselines import BASELINES, BaselineEntry
+from qmae.models.presets import PRESETS, Preset
 
 FORMAT = 2
 """Of `metrics.json`; it changes when a number gets another meaning. 2: PSNR is that of the mean squared error."""
-
-
-NAMES = {
-    "nothing": "black fill",
-    "mean": "mean patch",
-    "token": "token alone",
-    "ridge": "ridge regression",
-    "knn": "nearest neighbours",
-    "autoencoder": "linear autoencoder",
-    "mae-small": "small MAE",
-    "mae": "MAE",
-    "unet": "U-Net",
-    "qae": "QAE",
-    "qmae-small": "QMAE-small",
-    "qmae-compressed": "QMAE-compressed",
-    "qmae-plus": "QMAE-plus",
-    "qmae-heralded": "QMAE-heralded",
-    "qmae": "QMAE",
-}
-"""Names in prose. But for the first they are the rows of Figure 6, from top to bottom."""
 
 
 @dataclass(frozen=True)
@@ -137,9 +119,22 @@ def group_of(model: str, variant: str) -> str:
 
 
 def label(group: str) -> str:
-    """A model's name in prose, and behind it what sets it apart from others of the name."""
+    """A model's label, and behind it what sets it apart from others of the name; without an entry it is its name."""
     name, *variant = group.split(", ", 1)
-    return ", ".join([NAMES.get(name, name), *variant])
+    entry = entry_of(name)
+    return ", ".join([(entry and entry.label) or name, *variant])
+
+
+def entry_of(name: str) -> Preset | BaselineEntry | None:
+    """What a registry says of a preset or a baseline; None of all else, such as a design."""
+    return next((registry[name] for registry in (BASELINES, PRESETS) if name in registry), None)
+
+
+def from_floor_to_ceiling() -> list[str]:
+    """The names of baselines, networks and quantum models, from the simplest up: the rows of Figure 6."""
+    quantum = [name for name in PRESETS if PRESETS[name].kind == "quantum"]
+    others = [name for name in PRESETS if name not in quantum]
+    return [*reversed([*BASELINES]), *others, *reversed(quantum)]
 
 
 def metrics_json(protocol: dict[str, Any], classifier_accuracy: float | None, rows: Sequence[Row]) -> dict[str, Any]:

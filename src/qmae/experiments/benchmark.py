@@ -18,8 +18,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from qmae._progress import Progress, silent
-from qmae.data.images import resize
 from qmae.data.masks import Masks, PatchMask
+from qmae.data.pixels import resize
 from qmae.experiments.peers import BACKPROP_MEMORY, PAPER, PEERS, Step, adam_step
 from qmae.models.autoencoder import MaskedAutoencoder
 

@@ -19,10 +19,10 @@ from qmae.evaluation.measuring import all_baselines
 from qmae.evaluation.pictures import first_of_each_class
 from qmae.evaluation.rows import Row, metrics_json
 from qmae.experiments.ceiling import best_on_validation, searches
-from qmae.models.choices import Design, Preset
+from qmae.models.choices import Design
 from qmae.models.free import FreeConfig
 from qmae.models.registry import preset_config
-from qmae.training.config import TRAINING
+from qmae.training.config import preset_training
 from qmae.training.parallel import train_all
 from qmae.training.runs import Run
 
@@ -40,7 +40,7 @@ MASKS = {
 }
 """The kinds of masks: the paper's, then beyond it."""
 
-SEEDS: dict[Preset, int] = {"qmae": 5, "qae": 5, "autoencoder": 3, "mae-small": 3, "mae": 3, "unet": 3}
+SEEDS: dict[str, int] = {"qmae": 5, "qae": 5, "autoencoder": 3, "mae-small": 3, "mae": 3, "unet": 3}
 """How often each model is trained."""
 
 
@@ -64,7 +64,7 @@ class Plan:
     """
 
     masks: Mapping[str, PatchMask] = field(default_factory=lambda: MASKS)
-    seeds: Mapping[Preset, int] = field(default_factory=lambda: SEEDS)
+    seeds: Mapping[str, int] = field(default_factory=lambda: SEEDS)
     designs: Sequence[Design] = get_args(Design)
     restarts: int = 3
     search_epochs: int = 20
@@ -90,7 +90,7 @@ class Plan:
             if preset == "mae" and patch.placement == "anywhere":
                 continue  # it is made for patches that are hidden as a whole
             for seed in range(seeds):
-                training = replace(TRAINING[preset], seed=seed)
+                training = replace(preset_training(preset), seed=seed)
                 training = replace(training, epochs=self.epochs or training.epochs)
                 name = f"{preset}-{patch.ratio:g}-{patch.patches}-{patch.placement}-seed{seed}"
                 runs.append(Run(folder / "runs" / name, preset_config(preset, patch), training, self.data))

@@ -20,7 +20,8 @@ from qmae.data.masks import Masks, PatchMask
 from qmae.errors import InputError
 from qmae.models.base import Model, Quantity, embed_originals, over_positions
 from qmae.models.bottlenecks import BOTTLENECKS
-from qmae.models.config import PRESETS, ModelConfig
+from qmae.models.config import ModelConfig
+from qmae.models.presets import PRESETS
 from qmae.models.pretrained import load_pretrained, save_pretrained
 from qmae.models.variational import CircuitModel, VariationalCircuit
 from qmae.simulation.channel import Autoencoder
@@ -102,7 +103,7 @@ class MaskedAutoencoder(CircuitModel):
         """Build an untrained model.
 
         Args:
-            name: of `PRESETS`: `"qae"`, `"qmae"`, `"qmae-plus"` or `"qmae-heralded"`.
+            name: of `PRESETS`, a quantum model: `"qmae"`, `"qae"`, `"qmae-plus"`, ...
             patch: the masks it is made for; 25% of 16 x 16 pixels on a grid by default.
             seed: for the initial angles.
             **settings: other fields of `ModelConfig`, which win over the preset's.
@@ -122,8 +123,8 @@ class MaskedAutoencoder(CircuitModel):
         ignored = {"patch", "layers", "trash_wires", "initial_spread"}
         settings = {name: value for name, value in asdict(self.config).items() if name not in ignored}
         fitting = {}
-        for name, preset in PRESETS.items():
-            default = {**asdict(ModelConfig()), **preset}
+        for name in (name for name in PRESETS if PRESETS[name].kind == self.kind):
+            default = {**asdict(ModelConfig()), **PRESETS[name].model}
             if all(default[setting] == value for setting, value in settings.items()):
                 fitting[name] = abs(default["layers"] - self.config.layers)
         return min(fitting, key=fitting.__getitem__, default="custom")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
@@ -16,10 +17,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from qmae._values import shown, whole
+from qmae._values import Registry, check_size, shown, whole
 from qmae.data.batches import check_batch, check_visible, hide
 from qmae.data.checks import PRECISIONS, brightest_of, check_lit, check_pixels, check_tensor
-from qmae.data.images import check_size
 from qmae.data.masks import Masks, PatchMask
 from qmae.errors import InputError
 from qmae.models.base import Model, Quantity, embed_originals, in_batches, over_positions
@@ -321,3 +321,48 @@ def training_images(images: Float[Tensor, "images size size"]) -> Float[Tensor, 
     images = images.detach() if images.dtype in PRECISIONS else images.detach().float()
     check_pixels(images, at_least=brightest_of(width), what="training images")
     return images
+
+
+@dataclass(frozen=True)
+class BaselineEntry:
+    """A baseline among all others: how it is made, and how tables and figures show it.
+
+    Attributes:
+        build: makes it of training images, Float [images, size, size] in [0, 1]; its `name` is that in the registry.
+        label: its name in tables and figures; by default that in the registry.
+        colour: of its curve in figures, as matplotlib takes it; by default a grey.
+    """
+
+    build: Callable[[Tensor], PixelModel]
+    label: str | None = None
+    colour: str | None = None
+
+
+BASELINES: Registry[BaselineEntry] = Registry(
+    "baseline",
+    {
+        "original": BaselineEntry(lambda images: Original()),
+        "knn": BaselineEntry(NearestNeighbours, "nearest neighbours"),
+        "ridge": BaselineEntry(Ridge, "ridge regression"),
+        "token": BaselineEntry(TokenPatch, "token alone"),
+        "mean": BaselineEntry(MeanPatch, "mean patch"),
+        "nothing": BaselineEntry(lambda images: Nothing(), "black fill"),
+    },
+)
+"""The baselines that every table has, from the ceiling to the floor; a user adds one by `BASELINES.register`."""
+
+
+def build_baselines(images: Float[Tensor, "images size size"]) -> list[PixelModel]:
+    """Make all baselines, in the order of `BASELINES`.
+
+    Args:
+        images: the training images, in [0, 1].
+
+    Raises:
+        InputError: images of which one cannot be made, or a baseline that has another name than its entry.
+    """
+    built = {name: BASELINES[name].build(images) for name in BASELINES}
+    for name, baseline in built.items():
+        if baseline.name != name:
+            raise InputError(f"the baseline {name} calls itself {shown(baseline.name)}: give it the name of its entry")
+    return list(built.values())

@@ -28,27 +28,9 @@ InitialAngles = Literal["zero", "identity"]
 """Around which angles the initial ones are drawn: 0, where the paper's block is a SWAP, or those of the identity."""
 
 
-Network = Literal["autoencoder", "mae-small", "mae", "unet"]
-"""A linear autoencoder, a masked autoencoder after He et al. in two sizes, a U-Net."""
-
-
 Design = Literal["tied", "tied-tokens", "free", "channel", "unitary-per-position", "heralded", "heralded-per-position"]
 """How encoder, bottleneck and decoder of a model with free matrices are tied."""
 
-
-Preset = Literal[
-    "qmae",
-    "qae",
-    "qmae-small",
-    "qmae-plus",
-    "qmae-heralded",
-    "qmae-compressed",
-    "autoencoder",
-    "mae-small",
-    "mae",
-    "unet",
-]
-"""What `qmae train` trains: the paper's two models, four beyond it, or a classical network."""
 
 Kind = Literal["quantum", "network", "design", "baseline", "original"]
 """What a model is: a quantum circuit, a classical network, free matrices, a way to fill the hole, the original."""

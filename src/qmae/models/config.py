@@ -1,4 +1,4 @@
-"""What defines a quantum model but its parameters, and the presets."""
+"""What defines a quantum model but its parameters."""
 
 from __future__ import annotations
 
@@ -18,30 +18,9 @@ from qmae.data.masks import PatchMask
 from qmae.errors import InputError
 from qmae.models.bottlenecks import BOTTLENECKS
 from qmae.models.choices import Conditioning, Decoder, InitialAngles, Kind, MaskToken
+from qmae.models.presets import PRESETS
 from qmae.models.wiring import check_wiring
 from qmae.simulation.blocks import collect
-
-_BEYOND: dict[str, Any] = {
-    "mask_token": "per_position",
-    "block": "so4",
-    "conditioning": "separate",
-    "bottleneck": "none",
-    "decoder": "none",
-    "initial_spread": 0.01,
-}
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "qae": {"mask_token": "none"},
-    "qmae": {"mask_token": "shared"},
-    "qmae-small": {**_BEYOND, "layers": 4},
-    "qmae-plus": {**_BEYOND, "layers": 35},
-    "qmae-heralded": {**_BEYOND, "layers": 27, "bottleneck": "herald", "ancillas": 1},
-    "qmae-compressed": {**_BEYOND, "layers": 17, "bottleneck": "herald", "decoder": "free"},
-}
-"""The paper's two models, which differ in the mask token alone, and others that go beyond it: a circuit for every place
-of the mask, in which no run is lost; one with an ancilla, the runs of which count that find it in |0>; and one that
-compresses to the paper's 7 latent qubits, the runs of which count that find the trash in |0>. At 16 x 16 pixels their
-layers are as many as 2,000 CNOTs allow; those of `qmae-small` as many as 2,000 angles for all four places do."""
 
 CHOICES = {
     "mask_token": MaskToken,
@@ -194,7 +173,7 @@ class ModelConfig:
         """The config of a preset.
 
         Args:
-            name: of `PRESETS`.
+            name: of `PRESETS`, a quantum model.
             patch: the masks it is made for.
             **settings: other fields, which win over the preset's. Without `trash_wires` among them, ancillas are
                 trash, beside the paper's qubit 0 if there is a decoder.
@@ -202,15 +181,17 @@ class ModelConfig:
         Raises:
             InputError: no such preset or setting, or settings that do not go together.
         """
-        if not isinstance(name, str) or name not in PRESETS:
-            raise InputError(f"no preset {shown(name)}: choose one of {', '.join(PRESETS)}")
+        preset = PRESETS[name]
+        if preset.kind != cls.kind:
+            quantum = ", ".join(known for known in PRESETS if PRESETS[known].kind == cls.kind)
+            raise InputError(f"preset {name} is no quantum model: choose one of {quantum}, or use create_model")
         if not isinstance(patch, PatchMask):
             raise InputError(f"patch {shown(patch)} is no PatchMask: give one")
-        unknown = set(settings) - set(cls.__dataclass_fields__)
+        chosen = {**preset.model, **settings}
+        unknown = set(chosen) - set(cls.__dataclass_fields__)
         if unknown:
-            raise InputError(f"a model has no setting {', '.join(sorted(unknown))}")
-        chosen = {**PRESETS[name], **settings}
-        if "trash_wires" not in settings:
+            raise InputError(f"preset {name}: a model has no setting {', '.join(sorted(unknown))}")
+        if "trash_wires" not in chosen:
             qubits = 2 * round(math.log2(patch.image_size))
             own = (0,) if chosen.get("decoder", cls.decoder) != "none" else ()
             count = whole(chosen.get("ancillas", 0), "number of ancillas", 0, MAX_QUBITS)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -14,12 +15,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pixel_shuffle, pixel_unshuffle
 
-from qmae._values import MAX_PARAMETERS, check_keys, choice, shown
+from qmae._values import MAX_PARAMETERS, Registry, check_keys, shown
 from qmae.data.masks import Masks, PatchMask
 from qmae.errors import InputError
 from qmae.models.base import TrainableModel
 from qmae.models.baselines import Baseline
-from qmae.models.choices import Kind, Network
+from qmae.models.choices import Kind
+from qmae.models.presets import PRESETS
 from qmae.simulation.precision import check_parameters, without_autocast
 
 
@@ -29,7 +31,7 @@ class ClassicalConfig:
 
     Attributes:
         patch: the masks it is made for.
-        network: `"autoencoder"`, `"mae-small"`, `"mae"` or `"unet"`.
+        network: a name of `NETWORKS`: `"autoencoder"`, `"mae-small"`, `"mae"`, `"unet"`, or one that was registered.
 
     Raises:
         InputError: an unknown network, or images too small for its patches.
@@ -38,10 +40,9 @@ class ClassicalConfig:
     kind: ClassVar[Kind] = "network"
 
     patch: PatchMask = field(default_factory=PatchMask)
-    network: Network = "unet"
+    network: str = "unet"
 
     def __post_init__(self) -> None:
-        choice(self.network, "network", Network)
         if not isinstance(self.patch, PatchMask):
             raise InputError(f"patch {shown(self.patch)} is no PatchMask: give one")
         if self.patch.image_size < 8:
@@ -95,8 +96,10 @@ class ClassicalModel(TrainableModel, Baseline):
 
     @property
     def name(self) -> str:
-        """The network's name."""
-        return self.config.network
+        """The first preset of this network, or the network's name where there is none."""
+        presets = (name for name in PRESETS if PRESETS[name].kind == self.kind)
+        fitting = (name for name in presets if PRESETS[name].model.get("network") == self.config.network)
+        return next(fitting, self.config.network)
 
     def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """Run the network, in the precision of its weights whatever the context."""
@@ -223,10 +226,17 @@ def _convolutions(channels: int, width: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-NETWORKS = {
-    "autoencoder": LinearAutoencoder,
-    "mae-small": lambda size: VisionMaskedAutoencoder(size, patch=4, width=8, depth=1, heads=2, expansion=1),
-    "mae": lambda size: VisionMaskedAutoencoder(size, patch=4, width=136, depth=4, heads=4, expansion=4),
-    "unet": lambda size: UNet(size, width=16),
-}
-"""What makes each network for images of so many pixels a side."""
+NETWORKS: Registry[Callable[[int], nn.Module]] = Registry(
+    "network",
+    {
+        "autoencoder": LinearAutoencoder,
+        "mae-small": lambda size: VisionMaskedAutoencoder(size, patch=4, width=8, depth=1, heads=2, expansion=1),
+        "mae": lambda size: VisionMaskedAutoencoder(size, patch=4, width=136, depth=4, heads=4, expansion=4),
+        "unet": lambda size: UNet(size, width=16),
+    },
+)
+"""What makes each network for images of so many pixels a side; a user adds one by `NETWORKS.register`.
+
+A network is called with visible images Float [batch, size, size], 0 where something is hidden, and with what is hidden,
+Bool of the same shape, and returns whole images of this shape.
+"""

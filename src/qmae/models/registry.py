@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any
 
 import torch
 
-from qmae._values import SEEDS, choice, whole
+from qmae._values import SEEDS, Registry, whole
 from qmae.data.masks import PatchMask
 from qmae.errors import InputError
 from qmae.models.autoencoder import MaskedAutoencoder
 from qmae.models.base import TrainableModel
-from qmae.models.choices import Kind, Preset
-from qmae.models.config import PRESETS, ModelConfig
+from qmae.models.choices import Kind
+from qmae.models.config import ModelConfig
 from qmae.models.free import FreeConfig, FreeModel
 from qmae.models.networks import ClassicalConfig, ClassicalModel
+from qmae.models.presets import PRESETS
 from qmae.models.pretrained import SHIPPED, load_pretrained
 
 AnyConfig = ModelConfig | ClassicalConfig | FreeConfig
@@ -30,19 +31,24 @@ class Family:
     """One kind of models.
 
     Attributes:
-        parse: makes a config of the `"model"` part of `config.json`.
+        config: the class of its configs, frozen dataclasses with the field `patch`; `from_dict` makes one of the
+            `"model"` part of `config.json`.
         build: makes a model of its config, drawing its initial parameters from a `generator`.
     """
 
-    parse: Callable[[dict[str, Any]], AnyConfig]
+    config: type[AnyConfig]
     build: Callable[..., TrainableModel]
 
 
-FAMILIES: dict[Kind, Family] = {
-    "quantum": Family(ModelConfig.from_dict, MaskedAutoencoder),
-    "network": Family(ClassicalConfig.from_dict, ClassicalModel),
-    "design": Family(FreeConfig.from_dict, FreeModel),
-}
+FAMILIES: Registry[Family] = Registry(
+    "kind of model",
+    {
+        "quantum": Family(ModelConfig, MaskedAutoencoder),
+        "network": Family(ClassicalConfig, ClassicalModel),
+        "design": Family(FreeConfig, FreeModel),
+    },
+)
+"""The families by their kind."""
 
 
 def parse_config(content: Mapping[str, Any]) -> AnyConfig:
@@ -52,10 +58,7 @@ def parse_config(content: Mapping[str, Any]) -> AnyConfig:
         InputError: a setting is missing, unknown, of a wrong type or out of bounds, or the kind of model is unknown.
     """
     values = content["model"]
-    kind = content.get("kind", _kind_of_older(values))
-    if kind not in FAMILIES:
-        raise InputError(f"no kind of model {kind!r}: this version knows {', '.join(FAMILIES)}")
-    return FAMILIES[kind].parse(values)
+    return FAMILIES[content.get("kind", _kind_of_older(values))].config.from_dict(values)
 
 
 def _kind_of_older(values: Mapping[str, Any]) -> Kind:
@@ -80,12 +83,10 @@ def list_models(pattern: str = "*", *, pretrained: bool = False) -> list[str]:
         pattern: which of them, as of file names: `"qmae*"`.
         pretrained: trained models that the package brings, in place of presets.
     """
-    return fnmatch.filter(SHIPPED if pretrained else get_args(Preset), pattern)
+    return fnmatch.filter(SHIPPED if pretrained else list(PRESETS), pattern)
 
 
-def create_model(
-    preset: str, *, patch: PatchMask | None = None, seed: int = 0, **settings: Any
-) -> MaskedAutoencoder | ClassicalModel:
+def create_model(preset: str, *, patch: PatchMask | None = None, seed: int = 0, **settings: Any) -> TrainableModel:
     """Build an untrained model.
 
     Args:
@@ -97,9 +98,8 @@ def create_model(
     Raises:
         InputError: no such preset, or settings that do not go together, or any for a classical network.
     """
-    choice(preset, "preset", Preset)
-    config = preset_config(cast(Preset, preset), PatchMask() if patch is None else patch, **settings)
-    return build_model(config, seed=whole(seed, "seed", *SEEDS))  # pyright: ignore[reportReturnType] of these two kinds
+    config = preset_config(preset, PatchMask() if patch is None else patch, **settings)
+    return build_model(config, seed=whole(seed, "seed", *SEEDS))
 
 
 def from_pretrained(folder: str | Path) -> TrainableModel:
@@ -114,20 +114,24 @@ def from_pretrained(folder: str | Path) -> TrainableModel:
     return load_pretrained(folder, parse_config, lambda config: build_model(config, seed=0))
 
 
-def preset_config(preset: Preset, patch: PatchMask, **settings: Any) -> ModelConfig | ClassicalConfig:
-    """The config of a preset: a quantum model, or a classical network.
+def preset_config(preset: str, patch: PatchMask, **settings: Any) -> AnyConfig:
+    """The config of a preset.
 
     Args:
-        preset: which.
+        preset: a name of `PRESETS`.
         patch: the masks it is made for.
         **settings: fields of `ModelConfig` in the place of the preset's.
 
     Raises:
-        InputError: settings that do not go together, or any for a classical network.
+        InputError: no such preset, settings that do not go together, or any for what is no quantum model.
     """
-    if preset in PRESETS:
+    entry = PRESETS[preset]
+    if entry.kind == ModelConfig.kind:
         return ModelConfig.preset(preset, patch, **settings)
     if settings:
         names = ", ".join("--" + name.replace("_", "-") for name in settings)
         raise InputError(f"{names}: of a circuit, which {preset} has none of; leave it out")
-    return ClassicalConfig(patch, preset)  # pyright: ignore[reportArgumentType]
+    config = FAMILIES[entry.kind].config
+    if unknown := set(entry.model) - {field.name for field in fields(config)}:
+        raise InputError(f"preset {preset}: a {entry.kind} has no setting {', '.join(sorted(unknown))}")
+    return config(patch=patch, **entry.model)

@@ -15,8 +15,8 @@ from qmae.circuits.choices import NoiseKind
 from qmae.circuits.noise import NoisyFidelity, Setting, crossing
 from qmae.circuits.resources import Resources
 from qmae.circuits.shots import Descent, Spread, single_shot_variance
-from qmae.evaluation.rows import NAMES
-from qmae.reports.style import COLORS
+from qmae.evaluation.rows import label
+from qmae.reports.style import colour_of
 from qmae.reports.tables import spread, table
 
 ERRORS = (0.05, 0.02, 0.01, 0.005, 0.001)
@@ -61,12 +61,12 @@ def noise_figure(rows: Sequence[NoisyFidelity], floor: float) -> Figure:
             rates, values = fidelity_curve(rows, model, kind, noisy)
             if len(rates) == 1:
                 continue
-            label = NAMES.get(model, model)
+            said = label(model)
             if kind != "readout":
-                label += ", every gate noisy" if noisy else ", preparations free of noise"
+                said += ", every gate noisy" if noisy else ", preparations free of noise"
             values = values.mean(1)
-            axes.semilogx(rates[1:], values[1:], "o--" if noisy else "o-", color=COLORS.get(model), ms=3, label=label)
-            axes.axhline(values[0], color=COLORS.get(model), lw=0.7, ls=":")
+            axes.semilogx(rates[1:], values[1:], "o--" if noisy else "o-", color=colour_of(model), ms=3, label=said)
+            axes.axhline(values[0], color=colour_of(model), lw=0.7, ls=":")
         axes.axhline(floor, color="black", lw=1, ls="--", label="black fill")
         axes.set(title=kind, xlabel="error rate", ylim=(0, 1))
         axes.legend(fontsize="x-small", loc="lower left", handlelength=3)
@@ -114,8 +114,8 @@ def shots_figure(spreads: Sequence[Spread], descents: Sequence[Descent], floor: 
         shots = sorted({row.shots for row in chosen})
         for line, value in (("o", "deviation"), ("-", "expected")):
             means = [mean(getattr(row, value) ** 2 for row in chosen if row.shots == n) ** 0.5 for n in shots]
-            label = f"{overlap}: " + ("measured" if line == "o" else "from the formula, as 1/sqrt(N)")
-            left.loglog(shots, means, line, color=color, lw=1, label=label)
+            said = f"{overlap}: " + ("measured" if line == "o" else "from the formula, as 1/sqrt(N)")
+            left.loglog(shots, means, line, color=color, lw=1, label=said)
     left.set(xlabel="shots per estimate N", ylabel="error of the fidelity, root mean square")
     left.legend(fontsize="small")
     for descent in descents:

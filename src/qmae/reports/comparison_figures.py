@@ -14,7 +14,7 @@ from qmae.evaluation.comparison import Comparison
 from qmae.evaluation.rows import label
 from qmae.models.free import DESIGNS
 from qmae.reports.labels import Label, place_labels
-from qmae.reports.style import COLORS, plain_numbers
+from qmae.reports.style import colour_of, plain_numbers
 from qmae.training.loop import History
 
 PALETTE = ("#3a7d44", "#8e5ea2", "#b8860b", "#c23b75")
@@ -178,16 +178,18 @@ def _colors(comparison: Comparison) -> dict[str, str]:
 
 
 def greys(names: Sequence[str]) -> dict[str, str]:
-    """A grey for each of any number of names, from dark to light: of what is not trained by gradients."""
+    """Greys from dark to light for any number of names, but for the color of an entry: of what is not trained."""
     shades = np.linspace(0.07, 0.7, max(len(names), 2))
-    return {name: f"#{3 * f'{round(255 * shade):02x}'}" for name, shade in zip(names, shades, strict=False)}
+    chosen = (f"#{3 * f'{round(255 * shade):02x}'}" for shade in shades)
+    return {name: colour_of(name) or grey for name, grey in zip(names, chosen, strict=False)}
 
 
 def palette(names: Sequence[str]) -> dict[str, str]:
-    """A color for each of any number of names, all different."""
-    others = [name for name in names if name not in COLORS]
+    """A color for each of any number of names: that of its entry, or one that no other has."""
+    own = {name: colour for name in names if (colour := colour_of(name))}
+    others = [name for name in names if name not in own]
     chosen = [*PALETTE, *map(_hue, range(len(others) - len(PALETTE)))]
-    return {name: COLORS[name] for name in names if name in COLORS} | dict(zip(others, chosen, strict=False))
+    return own | dict(zip(others, chosen, strict=False))
 
 
 def _hue(index: int) -> str:

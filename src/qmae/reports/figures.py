@@ -13,9 +13,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from torch import Tensor
 
 from qmae.evaluation.pictures import Pictures
-from qmae.evaluation.rows import NAMES, label
+from qmae.evaluation.rows import from_floor_to_ceiling, label
 from qmae.experiments.benchmark import Cost
-from qmae.reports.style import COLORS, FRAME, plain_numbers
+from qmae.reports.style import FRAME, colour_of, plain_numbers
 from qmae.training.loop import History
 
 CELL, PAGE = 0.8, (12.0, 9.5)
@@ -24,7 +24,7 @@ CELL, PAGE = 0.8, (12.0, 9.5)
 
 def reconstructions(pictures: Pictures) -> Figure:
     """Figure 6: what the models make of the same masked images, between these and the originals."""
-    order = list(NAMES)
+    order = from_floor_to_ceiling()
 
     def place(group: str) -> int:
         name = group.split(", ")[0]
@@ -58,7 +58,7 @@ def training_loss(histories: Mapping[str, History], floor: float) -> Figure:
     figure = Figure(figsize=(4.5 * len(histories), 4), layout="constrained")
     panels = figure.subplots(1, len(histories), sharey=True, squeeze=False)[0]
     for axes, (name, history) in zip(panels, histories.items(), strict=True):
-        steps, color = history.column("step"), COLORS[name]
+        steps, color = history.column("step"), colour_of(name)
         low, high = history.column("loss_p05"), history.column("loss_p95")
         axes.fill_between(steps, low, high, color=color, alpha=0.25, lw=0, label="5% to 95% of the images")
         axes.plot(steps, history.column("loss_mean"), color=color, lw=0.8, label="mean")

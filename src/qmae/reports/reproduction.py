@@ -7,15 +7,14 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from qmae._files import to_json, write_atomically
-from qmae.evaluation.rows import NAMES, Row
+from qmae.evaluation.rows import Row, label
 from qmae.experiments.reproduction import PAPER, RATIOS, TABLE_RATIO, Results
+from qmae.models.baselines import BASELINES
 from qmae.reports.figures import mask_ratios, reconstructions, training_loss
 from qmae.reports.style import render
 from qmae.reports.tables import html, over_seeds, spread, table
 
 METRICS = {"fidelity": "Fidelity", "cosine_similarity": "CS", "ssim": "SSIM", "accuracy": "Accuracy"}
-BASELINES = {name: NAMES[name] for name in ("knn", "ridge", "token", "mean", "nothing")}
-MODELS = {"original": "original", "qmae": "**QMAE**", "qae": "**QAE**"} | BASELINES
 PAPER_CLASSIFIER = 0.9933
 TOKEN_NOTE = """ The 50% token spans the image, so holes on the left and on the right get different halves of it: in \
 effect a token per column of holes, which the other models lack."""
@@ -96,15 +95,21 @@ def model_table(results: Results, *, ratio: float, readout: str, beside_paper: b
         "Model",
         "Parameters",
         *METRICS.values(),
-        *(f"paper: {label}" for label in paper_metrics.values()),
+        *(f"paper: {metric}" for metric in paper_metrics.values()),
     ]
     lines = []
-    for model in MODELS:
+    for model, name in _models().items():
         if rows := trained_for(results, model, ratio, readout):
             ours = [over_seeds(rows, metric) for metric in METRICS]
             paper = [spread([PAPER.get(model, {}).get(metric)], metric) for metric in paper_metrics]
-            lines.append([MODELS[model], f"{rows[0].parameters:,}", *ours, *paper])
+            lines.append([name, f"{rows[0].parameters:,}", *ours, *paper])
     return table(header, lines)
+
+
+def _models() -> dict[str, str]:
+    """The rows of the tables by their names: the ceiling, the paper's models, the baselines down to the floor."""
+    own = {name: f"**{label(name)}**" for name in ("qmae", "qae")}
+    return {"original": label("original")} | own | {name: label(name) for name in BASELINES if name != "original"}
 
 
 def ratio_table(results: Results) -> str:
@@ -112,11 +117,11 @@ def ratio_table(results: Results) -> str:
     header = ["Mask", "Model", *METRICS.values(), "Accuracy (`probability`)"]
     lines = []
     for ratio in RATIOS:
-        for model in MODELS:
+        for model, name in _models().items():
             if rows := trained_for(results, model, ratio, "amplitude"):
                 squared = trained_for(results, model, ratio, "probability")
                 cells = [*(over_seeds(rows, metric) for metric in METRICS), over_seeds(squared, "accuracy")]
-                lines.append([f"{ratio:.1%}", MODELS[model], *cells])
+                lines.append([f"{ratio:.1%}", name, *cells])
     return "Readout `amplitude`, but for the last column.\n\n" + table(header, lines)
 
 
@@ -125,10 +130,10 @@ def common_table(results: Results) -> str:
     lines = []
     for ratio in RATIOS:
         rows = results.select(model="qmae", trained_ratio=ratio, mask_ratio=TABLE_RATIO, readout="amplitude")
-        lines.append([f"{MODELS['qmae']} trained at {ratio:.1%}", *(over_seeds(rows, metric) for metric in METRICS)])
-    for model in BASELINES:
+        lines.append([f"{_models()['qmae']} trained at {ratio:.1%}", *(over_seeds(rows, metric) for metric in METRICS)])
+    for model in (name for name in BASELINES if name != "original"):
         rows = at_table_ratio(results, model)
-        lines.append([MODELS[model], *(over_seeds(rows, metric) for metric in METRICS)])
+        lines.append([label(model), *(over_seeds(rows, metric) for metric in METRICS)])
     return table([f"Measured at {TABLE_RATIO:.0%}", *METRICS.values()], lines)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from qmae._values import SEEDS, check_keys, choice, number, settle, whole
 from qmae.errors import InputError
-from qmae.models.choices import Preset
+from qmae.models.presets import PRESETS
 
 Method = Literal["adam", "sweeps"]
 """How angles are trained. `adam`: by gradients (paper). `sweeps`: block by block, each set to the best it can be."""
@@ -62,19 +62,21 @@ class TrainingConfig:
         return cls(**check_keys(values, cls, "the training's config"))
 
 
-TRAINING: dict[Preset, TrainingConfig] = {
-    "qmae": TrainingConfig(),
-    "qae": TrainingConfig(),
-    "qmae-small": TrainingConfig(300, batch_size=None, learning_rate=0.02, method="sweeps"),
-    "qmae-plus": TrainingConfig(300, batch_size=None, learning_rate=0.02, method="sweeps"),
-    "qmae-heralded": TrainingConfig(400, batch_size=None, learning_rate=0.02, method="sweeps"),
-    "qmae-compressed": TrainingConfig(200, batch_size=None, learning_rate=0.02, method="sweeps"),
-    "autoencoder": TrainingConfig(10, batch_size=64, learning_rate=0.013),
-    "mae-small": TrainingConfig(5, batch_size=64, learning_rate=0.029),
-    "mae": TrainingConfig(2, batch_size=256, learning_rate=0.0063),
-    "unet": TrainingConfig(2, batch_size=64, learning_rate=0.013),
-}
-"""Those by Adam are found by the same search for each, on validation images: `qmae tune`. A sweep takes all images."""
+def preset_training(preset: str) -> TrainingConfig:
+    """How a preset is trained.
 
-TUNED = tuple(preset for preset, training in TRAINING.items() if training.method == "adam")
-"""What `qmae tune` searches settings for."""
+    Args:
+        preset: a name of `PRESETS`.
+
+    Raises:
+        InputError: no such preset, or its settings are none of a training.
+    """
+    settings = PRESETS[preset].training
+    if unknown := set(settings) - set(TrainingConfig.__dataclass_fields__):
+        raise InputError(f"preset {preset}: a training has no setting {', '.join(sorted(unknown))}")
+    return TrainingConfig(**settings)
+
+
+def tuned_presets() -> list[str]:
+    """What `qmae tune` searches settings for: the presets that are trained by Adam."""
+    return [preset for preset in PRESETS if preset_training(preset).method == "adam"]

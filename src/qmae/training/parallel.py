@@ -6,16 +6,32 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
 from qmae._progress import Progress, silent
 from qmae.errors import InputError
-from qmae.training.runs import Run
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """What `train_all` needs of a run; it is sent to other processes."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to train."""
+        ...
+
+    def check_settings(self) -> None:
+        """Refuse what cannot be trained, before anything is."""
+
+    def train(self, *, device: torch.device | str = "cpu", progress: Progress = silent) -> Any:
+        """Train it."""
 
 
 def train_all(
-    runs: Sequence[Run], *, jobs: int = 1, device: torch.device | str = "cpu", progress: Progress = silent
+    runs: Sequence[Trainable], *, jobs: int = 1, device: torch.device | str = "cpu", progress: Progress = silent
 ) -> None:
     """Train all runs that are not finished.
 
@@ -59,5 +75,5 @@ def train_all(
             raise
 
 
-def _train(run: Run, device: torch.device | str) -> None:
+def _train(run: Trainable, device: torch.device | str) -> None:
     run.train(device=device)

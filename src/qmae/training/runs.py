@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from jaxtyping import Bool
 
-from qmae._files import check_free, read_bytes, read_json, read_text, resolve, to_json, write_atomically
+from qmae._files import check_free, read_bytes, read_json, read_text, to_json, write_atomically
 from qmae._progress import Progress, silent
 from qmae._values import flat
 from qmae.data.choices import Split
-from qmae.data.images import Fingerprint, fingerprint, keys_of, load_images
+from qmae.data.datasets import DATASETS, Fingerprint, dataset, lasting_source
+from qmae.data.images import fingerprint, keys_of, load_images
 from qmae.data.splits import image_keys
 from qmae.errors import InputError
 from qmae.models.base import TrainableModel
@@ -62,7 +63,7 @@ class Run:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", Path(self.folder))
-        object.__setattr__(self, "data", self.data if self.data == "mnist" else str(resolve(self.data)))
+        object.__setattr__(self, "data", lasting_source(self.data))
 
     @classmethod
     def open(cls, folder: Path) -> Run:
@@ -89,8 +90,8 @@ class Run:
             raise InputError(f"{folder} holds no training run ({error}): give the folder of `qmae train`") from error
         try:
             check_format(content)
-            if data == "mnist" and known is not None:
-                raise ValueError(f"{CONFIG} was changed: its fingerprint of the data is not of mnist")
+            if known is not None and dataset(data).published:
+                raise ValueError(f"{CONFIG} was changed: its fingerprint of the data is not of {data}")
             return cls(
                 folder,
                 parse_config(content),
@@ -234,16 +235,23 @@ class Run:
         """Refuse data that are not those of the training any more: what was held out then may not be held out now.
 
         Raises:
-            InputError: the file is gone or changed, or the run is of a version that kept no fingerprint of it.
+            InputError: the data are gone, changed or not registered, or the run is of a version that kept no
+                fingerprint of them.
         """
-        if self.data == "mnist":
+        if dataset(self.data).published:
             return
         if self.fingerprint is None:
             raise InputError(
                 f"{self.folder} does not say which images of {self.data} it was trained on, as older versions of qmae "
                 "did not: train it anew"
             )
-        if not os.path.exists(self.data):
+        known = self.data in DATASETS
+        if not known and not os.path.isabs(self.data):
+            raise InputError(
+                f"{self.folder} was trained on {self.data}, no data set here: register it in DATASETS, or give a "
+                "file of the same images by --data"
+            )
+        if not known and not os.path.exists(self.data):
             raise InputError(
                 f"{self.folder} was trained on {self.data}, which is gone: put it back; `qmae evaluate` and "
                 "`qmae train --resume` take its new place by --data"
@@ -253,14 +261,14 @@ class Run:
             assert now is not None
             raise InputError(
                 f"{self.data} has changed since {self.folder} was trained on it ({self.fingerprint.images} images then,"
-                f" {now.images} now): put the old file back, or train anew"
+                f" {now.images} now): put the old data back, or train anew"
             )
 
     def holds_out(self, source: str) -> bool:
         """Whether the test split of a data set is what this run holds out: it has the content that it is trained on."""
-        if self.data == "mnist" or source == "mnist":
-            return self.data == source
-        return self.fingerprint is not None and self.fingerprint == fingerprint(source)
+        if self.fingerprint is None:
+            return self.data == source and dataset(source).published
+        return self.fingerprint == fingerprint(source)
 
     def unseen(self, source: str, split: Split = "all") -> Bool[np.ndarray, " images"]:
         """Which images of another data set, but for black ones, were neither trained on nor chosen by.

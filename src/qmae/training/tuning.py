@@ -15,7 +15,6 @@ import torch
 from qmae._progress import Progress, silent
 from qmae.data.masks import PatchMask
 from qmae.errors import DivergenceError, InputError, install_hint
-from qmae.models.choices import Preset
 from qmae.models.registry import preset_config
 from qmae.training.config import TrainingConfig
 from qmae.training.runs import Run
@@ -41,7 +40,7 @@ class Trial:
         diverged: whether it stopped at numbers that were not finite.
     """
 
-    preset: Preset
+    preset: str
     training: TrainingConfig
     validation_fidelity: float
     seconds: float
@@ -54,7 +53,7 @@ class Trial:
 
 
 def tune(
-    preset: Preset,
+    preset: str,
     patch: PatchMask,
     folder: Path,
     *,
@@ -76,7 +75,7 @@ def tune(
     stopped: trainings that lie finished in `folder` are not repeated.
 
     Args:
-        preset: what is trained.
+        preset: what is trained, a name of `PRESETS`.
         patch: the masks.
         folder: the run folders go to `folder / "runs"`.
         trials: how many trainings.
@@ -116,7 +115,7 @@ def tune(
     return done
 
 
-def _trial(run: Run, preset: Preset, training: TrainingConfig, device: torch.device | str, progress: Progress) -> Trial:
+def _trial(run: Run, preset: str, training: TrainingConfig, device: torch.device | str, progress: Progress) -> Trial:
     started = time.perf_counter()
     try:
         run.train(device=device, progress=progress)
