@@ -220,6 +220,7 @@ class TestSet:
         amplitude = readout == "amplitude"
         return Row(
             model=model.name,
+            kind=model.kind,
             mask_ratio=patch.ratio,
             trained_ratio=model.made_for and model.made_for.ratio,
             placement=patch.placement,

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
 from qmae.data.choices import Placement, Readout
 from qmae.errors import InputError
+from qmae.models.choices import Design, Kind, Network
 
 FORMAT = 2
 """Of `metrics.json`; it changes when a number gets another meaning. 2: PSNR is that of the mean squared error."""
@@ -45,6 +46,7 @@ class Row:
 
     Attributes:
         model: the preset, network, design or baseline: `qmae`, `unet`, `tied`, `nothing`, ...
+        kind: what it is.
         mask_ratio: share of the pixels that was hidden in this evaluation.
         trained_ratio: share that was hidden in training; None for a baseline.
         placement: where the masks lie.
@@ -81,6 +83,7 @@ class Row:
     """
 
     model: str
+    kind: Kind
     mask_ratio: float
     trained_ratio: float | None
     placement: Placement
@@ -119,16 +122,25 @@ class Row:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Row:
-        """Rebuild a row from `metrics.json`."""
+        """Rebuild a row from `metrics.json`; in older files of this format it does not say its kind."""
         by_class = values["accuracy_by_class"]
         # JSON knows no NaN: it is written as null.
         unknown = {field.name: float("nan") for field in fields(cls) if field.type == "float"}
         restored = {
+            "kind": values["kind"] if "kind" in values else _kind_of_older(values),
             "fidelity_interval": tuple(values["fidelity_interval"]),
             "accuracy_by_class": by_class and {int(label): accuracy for label, accuracy in by_class.items()},
         }
         known = {name: value for name, value in values.items() if value is not None or name not in unknown}
         return cls(**{**unknown, **known, **restored})
+
+
+def _kind_of_older(values: dict[str, Any]) -> Kind:
+    """The kind of what a row is of that does not say it; then there were no names but these."""
+    name = values["model"]
+    if values["trained_ratio"] is None:
+        return "original" if name == "original" else "baseline"
+    return "network" if name in get_args(Network) else "design" if name in get_args(Design) else "quantum"
 
 
 def group_of(model: str, variant: str) -> str:

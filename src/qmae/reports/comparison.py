@@ -13,7 +13,7 @@ from qmae._files import to_json, write_atomically
 from qmae.evaluation.comparison import Comparison
 from qmae.evaluation.evaluate import TestSet
 from qmae.evaluation.rows import Row, label, metrics_json
-from qmae.models.free import DESIGNS
+from qmae.models.choices import Kind
 from qmae.reports.comparison_figures import over_cost, over_parameters, training_curves
 from qmae.reports.figures import reconstructions
 from qmae.reports.style import render
@@ -39,6 +39,9 @@ keeps the visible pixels and takes the hole alone from the model; all else is of
 log10 of the mean over the images of the mean squared error, both images scaled to their maximum. *Shots kept* is the \
 mean over the images, and the least of any image."""
 
+TRAINED: tuple[Kind, ...] = ("quantum", "network", "design")
+"""What has a run."""
+
 ROUNDING = 1e-6
 """Differences of fidelities below are rounding error: they tell nothing apart."""
 
@@ -49,7 +52,7 @@ def write_comparison(comparison: Comparison, runs: Sequence[Run], test: TestSet,
     content = metrics_json(protocol, test.classifier_accuracy, comparison.rows)
     write_atomically(folder / "metrics.json", to_json(content))
     drawn = figures(comparison, histories(comparison, runs))
-    if any(rows[0].angles for rows in comparison.models.values()):
+    if _has_quantum(comparison):
         drawn["cost.png"] = over_cost(comparison)
     write_pages(folder, markdown(comparison), drawn)
 
@@ -71,17 +74,17 @@ def histories(comparison: Comparison, runs: Sequence[Run]) -> dict[str, list[His
         runs: what was compared.
     """
     found: dict[str, list[History]] = {}
-    trained = [row for row in comparison.rows if row.trained_ratio is not None]
+    trained = [row for row in comparison.rows if row.kind in TRAINED]
     for run, row in zip(runs, trained, strict=False):
-        if row.model not in DESIGNS and run.seconds is not None:
+        if row.kind != "design" and run.seconds is not None:
             found.setdefault(row.group, []).append(run.history())
     return found
 
 
 def figures(comparison: Comparison, trained: dict[str, list[History]]) -> dict[str, Figure]:
     """The figures of one comparison by their file names."""
-    known = {name: rows[0].fidelity for name, rows in comparison.models.items() if rows[0].trained_ratio is None}
-    levels = {name: 1 - fidelity for name, fidelity in known.items() if name != "original"}
+    models = comparison.models.items()
+    levels = {name: 1 - rows[0].fidelity for name, rows in models if rows[0].kind == "baseline"}
     drawn = {"parameters.png": over_parameters(comparison), "reconstructions.png": reconstructions(comparison.pictures)}
     return drawn | ({"training.png": training_curves(trained, levels)} if trained else {})
 
@@ -90,8 +93,7 @@ def markdown(comparison: Comparison) -> str:
     """The whole report, its figures as links."""
     row = comparison.rows[0]
     several = "patch" if row.patches == 1 else f"patches, {row.patches} of them"
-    quantum = any(rows[0].angles for rows in comparison.models.values())
-    trained = any(row.model not in DESIGNS and row.train_seconds for row in comparison.rows)
+    trained = any(row.kind != "design" and row.train_seconds for row in comparison.rows)
     small = "" if row.ssim is not None else "\n\nSSIM is left out: it needs images of 8 x 8 pixels at least."
     lit = f"{row.hole_images:,} of the images are not black inside the hole." if row.hole_images is not None else ""
     return f"""# Comparison at {row.mask_ratio:.1%}, `{row.placement}` masks
@@ -101,7 +103,7 @@ def markdown(comparison: Comparison) -> str:
 {result_table(comparison)}
 {"".join(f"{sentence}{chr(10) * 2}" for sentence in standings(comparison))}\
 ![Fidelity over the number of parameters](parameters.png)
-{f"{chr(10)}![Fidelity and accuracy over angles and shots kept](cost.png){chr(10)}" if quantum else ""}
+{f"{chr(10)}![Fidelity and accuracy over angles and shots kept](cost.png){chr(10)}" if _has_quantum(comparison) else ""}
 ![One image of every digit through every model](reconstructions.png)
 {f"{chr(10)}![Loss while training](training.png){chr(10)}" if trained else ""}"""
 
@@ -128,7 +130,7 @@ def standings(comparison: Comparison) -> list[str]:
     """Say of every quantum model what it beats and what beats it, in fidelity."""
     sentences = []
     for name, rows in comparison.models.items():
-        if rows[0].angles:
+        if rows[0].kind == "quantum":
             above, level, below = (", ".join(group) or "none of these" for group in standing(comparison, name))
             sentences.append(f"**{label(name)}** is above: {above}. Not told apart: {level}. Below: {below}.")
     return sentences
@@ -141,8 +143,12 @@ def standing(comparison: Comparison, model: str) -> tuple[list[str], list[str], 
     """
     above, level, below = [], [], []
     for other, rows in comparison.models.items():
-        if other in (model, "original") or rows[0].model in DESIGNS:
+        if other == model or rows[0].kind in ("original", "design"):
             continue
         lead, (low, high) = comparison.lead(model, other)
         (above if low > ROUNDING else below if high < -ROUNDING else level).append(f"{label(other)} ({lead:+.3f})")
     return above, level, below
+
+
+def _has_quantum(comparison: Comparison) -> bool:
+    return any(row.kind == "quantum" for row in comparison.rows)

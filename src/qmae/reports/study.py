@@ -94,6 +94,6 @@ def class_table(comparison: Comparison) -> str:
 def mask_table(results: StudyResults, metric: str) -> str:
     """One metric of every model under every kind of masks."""
     by_mask = [comparison.models for comparison in results.comparisons.values()]
-    names = [name for name, rows in results.comparisons[MAIN].models.items() if rows[0].model not in DESIGNS]
+    names = [name for name, rows in results.comparisons[MAIN].models.items() if rows[0].kind != "design"]
     lines = [[label(name), *(over_seeds(models.get(name, []), metric) for models in by_mask)] for name in names]
     return table(["Model", *results.comparisons], lines)
