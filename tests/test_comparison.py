@@ -7,9 +7,10 @@ import torch
 from qmae.data.images import load_images
 from qmae.data.masks import PatchMask
 from qmae.evaluation.classifier import build_classifier
-from qmae.evaluation.comparison import Comparison, compare
+from qmae.evaluation.comparison import Comparison, compare_models
 from qmae.evaluation.evaluate import TestSet
 from qmae.evaluation.pictures import Pictures
+from qmae.experiments.contenders import line_up
 from qmae.models.baselines import MeanPatch, Nothing, Original
 from qmae.models.networks import ClassicalConfig
 from qmae.reports.comparison import standing
@@ -38,7 +39,7 @@ def test_rows_are_sorted_and_every_run_counts(tmp_path, small_data):
     for run in runs:
         run.train()
     images, labels = load_images(str(small_data), split="test", size=8)
-    found = compare(runs, [Nothing(), MeanPatch(images), Original()], TestSet(images, labels))
+    found = compare_models(line_up(runs), [Nothing(), MeanPatch(images), Original()], TestSet(images, labels))
     fidelities = [rows[0].fidelity for rows in found.models.values()]
     assert next(iter(found.models)) == "original"
     assert fidelities == sorted(fidelities, reverse=True)
@@ -50,7 +51,7 @@ def test_a_comparison_is_kept_and_read_again(tmp_path, small_data):
     images, labels = load_images(str(small_data), split="test", size=8)
     run = Run(tmp_path / "run", ClassicalConfig(PatchMask(8, 0.25), "autoencoder"), TrainingConfig(1), str(small_data))
     run.train()
-    found = compare([run], [Nothing()], TestSet(images, labels, build_classifier()))
+    found = compare_models(line_up([run]), [Nothing()], TestSet(images, labels, build_classifier()))
     found.save(tmp_path / "measured.npz")
     again = Comparison.load(tmp_path / "measured.npz")
     assert again.rows == found.rows

@@ -1,4 +1,4 @@
-"""What is measured is right, or refused, or said to be left out: PSNR, small images, judges, records."""
+"""What is measured is right, or refused, or said to be left out: PSNR, small images, classifiers, records."""
 
 import json
 import math
@@ -106,7 +106,7 @@ def test_below_8_pixels_ssim_alone_is_left_out(size, mnist):
     assert TestSet(mnist.images[:2], mnist.labels[:2]).left_out is None
 
 
-def judge(size, classes=10):
+def classifier(size, classes=10):
     model = build_classifier(classes)
     model.image_size = size
     return model
@@ -115,11 +115,11 @@ def judge(size, classes=10):
 def test_a_classifier_of_another_size_or_of_other_classes_is_refused_before_anything_is_measured(mnist):
     images, labels = mnist.images[:4], mnist.labels[:4]
     with pytest.raises(InputError, match=r"trained on images of 8 x 8 pixels, these have 16 x 16: .* --size 16"):
-        TestSet(images, labels, judge(8))
+        TestSet(images, labels, classifier(8))
     with pytest.raises(InputError, match=r"has the label 7, the classifier knows 0 to 3"):
-        TestSet(images, labels, judge(16, classes=4))
-    assert TestSet(images, labels, judge(16)).classifier_accuracy is not None
-    assert TestSet(images, torch.full((4,), -1), judge(16, classes=4)).classifier_accuracy is None
+        TestSet(images, labels, classifier(16, classes=4))
+    assert TestSet(images, labels, classifier(16)).classifier_accuracy is not None
+    assert TestSet(images, torch.full((4,), -1), classifier(16, classes=4)).classifier_accuracy is None
 
 
 def test_empty_test_sets_and_limits_are_refused(mnist, small_data):

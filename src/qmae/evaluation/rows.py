@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
@@ -80,6 +80,7 @@ class Row:
         hole_images: how many images are not black inside the hole.
         data: the images' source; None if they were not loaded by `TestSet.load`.
         classifier_accuracy: of the classifier on the originals, the ceiling of `accuracy`.
+        others: metrics that a user registered, by their names.
     """
 
     model: str
@@ -114,6 +115,11 @@ class Row:
     hole_images: int | None = None
     data: str | None = None
     classifier_accuracy: float | None = None
+    others: dict[str, float | None] = field(default_factory=dict)
+
+    def value(self, metric: str) -> float | None:
+        """The value of a metric; None if it was not measured."""
+        return self.others[metric] if metric in self.others else getattr(self, metric, None)
 
     @property
     def group(self) -> str:
@@ -125,7 +131,7 @@ class Row:
         """Rebuild a row from `metrics.json`; in older files of this format it does not say its kind."""
         by_class = values["accuracy_by_class"]
         # JSON knows no NaN: it is written as null.
-        unknown = {field.name: float("nan") for field in fields(cls) if field.type == "float"}
+        unknown = {one.name: float("nan") for one in fields(cls) if one.type == "float"}
         restored = {
             "kind": values["kind"] if "kind" in values else _kind_of_older(values),
             "fidelity_interval": tuple(values["fidelity_interval"]),

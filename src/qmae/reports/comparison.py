@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from matplotlib.figure import Figure
 
 from qmae._files import to_json, write_atomically
 from qmae.evaluation.comparison import Comparison
-from qmae.evaluation.evaluate import TestSet
+from qmae.evaluation.metrics import BUILT_IN, METRICS
 from qmae.evaluation.rows import Row, label, metrics_json
-from qmae.models.choices import Kind
 from qmae.reports.comparison_figures import over_cost, over_parameters, training_curves
 from qmae.reports.figures import reconstructions
 from qmae.reports.style import render
 from qmae.reports.tables import html, over_seeds, table
-from qmae.training.loop import History
-from qmae.training.runs import Run
+from qmae.training.history import History
 
-COLUMNS = {
-    "fidelity": "Fidelity",
-    "hole_fidelity": "in the hole",
-    "hole_error": "MSE in the hole",
-    "composite_fidelity": "Composite",
-    "ssim": "SSIM",
-    "psnr": "PSNR / dB",
-    "accuracy": "Accuracy",
-    "composite_accuracy": "of the composite",
-}
+COLUMNS = (
+    *("fidelity", "hole_fidelity", "hole_error", "composite_fidelity"),
+    *("ssim", "psnr", "accuracy", "composite_accuracy"),
+)
+"""Metrics in the table, and behind them those that a user registered."""
 
 LEGEND = """± is the standard deviation over trainings, brackets the 95% bootstrap interval over the images, the last \
 column the difference of fidelities image by image, of the mean over trainings. *black fill* leaves the hole black. \
@@ -39,19 +32,24 @@ keeps the visible pixels and takes the hole alone from the model; all else is of
 log10 of the mean over the images of the mean squared error, both images scaled to their maximum. *Shots kept* is the \
 mean over the images, and the least of any image."""
 
-TRAINED: tuple[Kind, ...] = ("quantum", "network", "design")
-"""What has a run."""
-
 ROUNDING = 1e-6
 """Differences of fidelities below are rounding error: they tell nothing apart."""
 
 
-def write_comparison(comparison: Comparison, runs: Sequence[Run], test: TestSet, folder: Path) -> None:
-    """Write `metrics.json`, `report.md`, `report.html` and the figures into a folder."""
-    protocol = {"data": test.source, "mask_seed": test.mask_seed, **asdict(runs[0].model.patch)}
-    content = metrics_json(protocol, test.classifier_accuracy, comparison.rows)
+def write_comparison(
+    comparison: Comparison, histories: dict[str, list[History]], protocol: dict[str, Any], folder: Path
+) -> None:
+    """Write `metrics.json`, `report.md`, `report.html` and the figures into a folder.
+
+    Args:
+        comparison: what was measured.
+        histories: of trainings, by group.
+        protocol: what was done, for `metrics.json`.
+        folder: which is there.
+    """
+    content = metrics_json(protocol, comparison.rows[0].classifier_accuracy, comparison.rows)
     write_atomically(folder / "metrics.json", to_json(content))
-    drawn = figures(comparison, histories(comparison, runs))
+    drawn = figures(comparison, histories)
     if _has_quantum(comparison):
         drawn["cost.png"] = over_cost(comparison)
     write_pages(folder, markdown(comparison), drawn)
@@ -64,21 +62,6 @@ def write_pages(folder: Path, text: str, drawn: dict[str, Figure]) -> None:
         write_atomically(folder / name, png)
     write_atomically(folder / "report.md", text)
     write_atomically(folder / "report.html", html(text, pictures))
-
-
-def histories(comparison: Comparison, runs: Sequence[Run]) -> dict[str, list[History]]:
-    """Of all runs but searches and those whose history nobody kept, by group.
-
-    Args:
-        comparison: of these runs, in this order, and perhaps of more behind them.
-        runs: what was compared.
-    """
-    found: dict[str, list[History]] = {}
-    trained = [row for row in comparison.rows if row.kind in TRAINED]
-    for run, row in zip(runs, trained, strict=False):
-        if row.kind != "design" and run.seconds is not None:
-            found.setdefault(row.group, []).append(run.history())
-    return found
 
 
 def figures(comparison: Comparison, trained: dict[str, list[History]]) -> dict[str, Figure]:
@@ -111,13 +94,23 @@ def markdown(comparison: Comparison) -> str:
 def result_table(comparison: Comparison) -> str:
     """One line per model, the best first."""
     floor = "nothing" if "nothing" in comparison.fidelities else next(reversed(comparison.models))
+    columns = [*COLUMNS, *(name for name in METRICS if name not in BUILT_IN)]
     lines = []
     for name, rows in comparison.models.items():
         low, high = comparison.lead(name, floor)[1]
-        cells = [over_seeds(rows, column) for column in COLUMNS]
+        cells = [over_seeds(rows, column) for column in columns]
         cells[0] += " [{:.3f}, {:.3f}]".format(*comparison.interval(name))
         lines.append([label(name), f"{rows[0].parameters:,}", *cells, kept(rows), f"{low:+.3f} to {high:+.3f}"])
-    return table(["Model", "Parameters", *COLUMNS.values(), "Shots kept (least)", f"Above {label(floor)}"], lines)
+    return table(
+        [
+            "Model",
+            "Parameters",
+            *(METRICS[column].label for column in columns),
+            "Shots kept (least)",
+            f"Above {label(floor)}",
+        ],
+        lines,
+    )
 
 
 def kept(rows: Sequence[Row]) -> str:

@@ -14,7 +14,7 @@ from qmae.evaluation.comparison import Comparison
 from qmae.evaluation.rows import label
 from qmae.reports.labels import Label, place_labels
 from qmae.reports.style import COLORS, plain_numbers
-from qmae.training.loop import History
+from qmae.training.history import History
 
 PALETTE = ("#3a7d44", "#8e5ea2", "#b8860b", "#c23b75")
 """Of classical networks, and of all else that has no color of its own; there are always more."""

@@ -8,9 +8,9 @@ from statistics import mean
 from qmae._files import to_json, write_atomically
 from qmae.evaluation.comparison import Comparison
 from qmae.evaluation.rows import label
-from qmae.experiments.study import MAIN, StudyResults
+from qmae.experiments.plans import MAIN, StudyResults
 from qmae.models.free import DESIGNS
-from qmae.reports.comparison import LEGEND, figures, histories, result_table, standing, write_pages
+from qmae.reports.comparison import LEGEND, figures, result_table, standing, write_pages
 from qmae.reports.comparison_figures import over_mask_ratio
 from qmae.reports.tables import over_seeds, table
 
@@ -19,7 +19,7 @@ def write_study(results: StudyResults, folder: Path) -> None:
     """Write `metrics.json`, `report.md`, `report.html` and the figures into a folder."""
     write_atomically(folder / "metrics.json", to_json(results.to_json()))
     main = results.comparisons[MAIN]
-    drawn = figures(main, histories(main, results.runs))
+    drawn = figures(main, results.histories)
     drawn["mask-ratio.png"] = over_mask_ratio([*results.comparisons.values()])
     write_pages(folder, markdown(results), drawn)
 
