@@ -154,8 +154,10 @@ def _lit(images: Tensor) -> Tensor:
 
 def known_mean(values: Float[Tensor, " images"]) -> float | None:
     """Mean over the images of which a value is known, that is not NaN; None if there is none."""
-    known = values[~values.isnan()]
-    return known.mean().item() if len(known) else None
+    unknown = values.isnan()
+    if unknown.all():
+        return None
+    return (values.nanmean() if unknown.any() else values.mean()).item()
 
 
 def known_psnr(errors: Float[Tensor, " images"]) -> float | None:

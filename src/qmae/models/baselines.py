@@ -121,7 +121,7 @@ class Nothing(Baseline):
 
 
 class MeanPatch(Baseline):
-    """Fill the hole with the mean of the training images at that place.
+    """Fill the hole with the mean of the training images at that position.
 
     Args:
         images: the training images.
@@ -144,7 +144,7 @@ class MeanPatch(Baseline):
 
 
 class TokenPatch(Baseline):
-    """Fill the hole with one patch for every place that is best for the mean fidelity.
+    """Fill the hole with one patch for every position that is best for the mean fidelity.
 
     It is what a quantum model reaches by its tokens alone: the circuit left out, so that nobody takes the tokens' work
     for the circuit's. Found by L-BFGS for every kind of mask that it meets.
