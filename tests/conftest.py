@@ -33,6 +33,14 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(7)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_the_session(tmp_path_factory):
+    """What commands keep lies in a folder of the tests, not of the user."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def small_data(tmp_path_factory) -> Path:
     """120 images of 8 x 8 pixels: a bright bar on a dim ground, its row the label."""

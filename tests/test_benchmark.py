@@ -7,7 +7,7 @@ import torch
 from qmae.errors import InputError
 from qmae.experiments.benchmark import FLOOR, OURS, Cost, compare, slope, training_step
 from qmae.experiments.peers import PAPER, PEERS, check_installed
-from qmae.reports.figures import scaling
+from qmae.reports.benchmark import scaling
 
 
 def gradients(model):

@@ -481,7 +481,7 @@ def test_compare_puts_runs_between_floor_and_ceiling(command, tmp_path, small_da
 
 def test_study_writes_a_report_and_does_nothing_twice(command, tmp_path, small_data, monkeypatch):
     from qmae import PatchMask
-    from qmae.experiments.study import MAIN, PLANS, Plan
+    from qmae.experiments.plans import MAIN, PLANS, Plan
 
     masks, seeds = {MAIN: PatchMask(8, 0.25)}, {"qmae": 1, "qae": 1}
     plan = Plan(masks, seeds, designs=("tied",), restarts=1, search_epochs=1, epochs=1, data=str(small_data))

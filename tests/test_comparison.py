@@ -6,10 +6,13 @@ import torch
 
 from qmae.data.images import load_images
 from qmae.data.masks import PatchMask
+from qmae.errors import InputError
 from qmae.evaluation.classifier import build_classifier
-from qmae.evaluation.comparison import Comparison, compare
+from qmae.evaluation.comparison import Comparison, Contender, compare_models, identity_of_comparison
 from qmae.evaluation.evaluate import TestSet
 from qmae.evaluation.pictures import Pictures
+from qmae.experiments.contenders import line_up
+from qmae.models.autoencoder import MaskedAutoencoder
 from qmae.models.baselines import MeanPatch, Nothing, Original
 from qmae.models.networks import ClassicalConfig
 from qmae.reports.comparison import standing
@@ -38,7 +41,7 @@ def test_rows_are_sorted_and_every_run_counts(tmp_path, small_data):
     for run in runs:
         run.train()
     images, labels = load_images(str(small_data), split="test", size=8)
-    found = compare(runs, [Nothing(), MeanPatch(images), Original()], TestSet(images, labels))
+    found = compare_models(line_up(runs), [Nothing(), MeanPatch(images), Original()], TestSet(images, labels))
     fidelities = [rows[0].fidelity for rows in found.models.values()]
     assert next(iter(found.models)) == "original"
     assert fidelities == sorted(fidelities, reverse=True)
@@ -50,7 +53,7 @@ def test_a_comparison_is_kept_and_read_again(tmp_path, small_data):
     images, labels = load_images(str(small_data), split="test", size=8)
     run = Run(tmp_path / "run", ClassicalConfig(PatchMask(8, 0.25), "autoencoder"), TrainingConfig(1), str(small_data))
     run.train()
-    found = compare([run], [Nothing()], TestSet(images, labels, build_classifier()))
+    found = compare_models(line_up([run]), [Nothing()], TestSet(images, labels, build_classifier()))
     found.save(tmp_path / "measured.npz")
     again = Comparison.load(tmp_path / "measured.npz")
     assert again.rows == found.rows
@@ -75,3 +78,40 @@ def test_what_a_model_beats_is_decided_by_the_interval_of_the_difference(lead, g
     assert [bool(names) for names in groups] == [index == group for index in range(3)]
     assert groups[group][0].startswith("QAE (")
     assert float(groups[group][0][5:-1]) == pytest.approx(lead, abs=1e-3)
+
+
+def test_models_for_different_masks_and_none_at_all_are_refused(generator):
+    test = TestSet(torch.rand(4, 8, 8, generator=generator), torch.arange(4))
+    models = [MaskedAutoencoder.from_preset("qmae", patch=PatchMask(8, ratio)) for ratio in (0.25, 0.5)]
+    with pytest.raises(InputError, match="made for different masks: compare like models"):
+        compare_models([Contender(model) for model in models], [], test)
+    with pytest.raises(InputError, match="give one model at least"):
+        compare_models([], [Nothing()], test)
+
+
+def test_a_comparison_is_known_by_all_that_it_was_made_of(generator):
+    images, patch = torch.rand(4, 8, 8, generator=generator), PatchMask(8)
+    test = TestSet(images, torch.arange(4))
+
+    def identity(contender, baselines=(), test=test, **settings):
+        return identity_of_comparison([contender], list(baselines), test, **settings)
+
+    def model(seed=0, **settings):
+        return MaskedAutoencoder.from_preset("qmae", patch=patch, seed=seed, **settings)
+
+    ours = Contender(model(), seed=0)
+    assert identity(ours) == identity(Contender(model(), seed=0))
+    others = [
+        identity(Contender(model(seed=1), seed=0)),
+        identity(Contender(model(), seed=1)),
+        identity(Contender(model(), "1 layer", seed=0)),
+        identity(Contender(model(initial_spread=0.1), seed=0)),
+        identity(ours, [Nothing()]),
+        identity(ours, [MeanPatch(images)]),
+        identity(ours, [MeanPatch(images[1:])]),
+        identity(ours, readout="probability"),
+        identity(ours, test=replace(test, mask_seed=1)),
+        identity(ours, test=replace(test, images=images.flip(0))),
+    ]
+    assert len({identity(ours), *others}) == 1 + len(others)
+    assert compare_models([ours], [], test).identity == identity(ours)

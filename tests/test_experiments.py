@@ -12,7 +12,7 @@ from qmae.evaluation.pictures import first_of_each_class
 from qmae.experiments.reproduction import RATIOS, Protocol, reproduce
 from qmae.models.autoencoder import MaskedAutoencoder
 from qmae.models.baselines import Nothing
-from qmae.reports.reproduction import claim_table, markdown, model_table, trained_for, write_report
+from qmae.reports.reproduction import claim_table, markdown, model_table, trained_for, write_reproduction
 from qmae.reports.tables import spread
 from qmae.training.config import TrainingConfig
 
@@ -28,10 +28,10 @@ def protocol(small_data):
 def reproduced(protocol, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reproduction")
     seen = []
-    judge = build_classifier(4)
-    results = reproduce(protocol, folder, classifier=judge, on_rows=seen.extend)
-    write_report(results, folder)
-    return results, folder, seen, judge
+    classifier = build_classifier(4)
+    results = reproduce(protocol, folder, classifier=classifier, on_rows=seen.extend)
+    write_reproduction(results, folder)
+    return results, folder, seen, classifier
 
 
 def test_every_table_has_both_models_and_all_baselines(reproduced):
@@ -95,7 +95,7 @@ def test_resuming_trains_nothing_again_and_changes_no_number(reproduced, protoco
         assert row == other
 
 
-def test_a_report_without_a_judge_leaves_accuracies_out(protocol, tmp_path):
+def test_a_report_without_a_classifier_leaves_accuracies_out(protocol, tmp_path):
     results = reproduce(replace(protocol, seeds=1), tmp_path)
     assert results.classifier_accuracy is None
     assert all(row.accuracy is None for row in results.rows)
@@ -128,7 +128,7 @@ def test_an_image_that_is_wholly_hidden_scores_0_everywhere():
 def test_saved_reconstructions_hold_what_the_model_did(small_data, tmp_path):
     test = TestSet.load(str(small_data), size=8, limit=12)
     model, patch = MaskedAutoencoder.from_preset("qmae", patch=PatchMask(8)), PatchMask(8)
-    save_reconstructions(tmp_path / "r.npz", model, test, patch, readout="probability")
+    save_reconstructions(tmp_path / "r.npz", test.complete(model, patch), test, patch, readout="probability")
     outputs = complete(model, test.images, test.masks(patch))
     with np.load(tmp_path / "r.npz") as arrays:
         assert set(arrays) == {"images", "hidden", "position", "reconstructions", "fidelity", "labels"}

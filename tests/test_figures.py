@@ -12,10 +12,11 @@ from matplotlib.text import Text
 from qmae.data.masks import PatchMask
 from qmae.evaluation.pictures import Pictures
 from qmae.experiments.benchmark import Cost
+from qmae.reports.benchmark import scaling
 from qmae.reports.comparison_figures import greys, palette, training_curves
-from qmae.reports.figures import image_grid, mask_ratios, reconstructions, scaling, training_loss
+from qmae.reports.figures import image_grid, mask_ratios, reconstructions, training_loss
 from qmae.reports.labels import Label, place_labels
-from qmae.training.loop import History
+from qmae.training.history import History
 
 
 def history(steps, epochs):

@@ -8,17 +8,18 @@ import pytest
 
 from qmae.data.masks import PatchMask
 from qmae.errors import InputError
-from qmae.evaluation.comparison import Comparison, compare
+from qmae.evaluation.comparison import Comparison, compare_models, histories_of
 from qmae.evaluation.evaluate import TestSet
 from qmae.evaluation.grouping import in_words, variants
 from qmae.evaluation.pictures import pictures
 from qmae.evaluation.rows import label
+from qmae.experiments.contenders import line_up
 from qmae.models.autoencoder import MaskedAutoencoder
 from qmae.models.baselines import MeanPatch, NearestNeighbours, Nothing, Ridge
 from qmae.models.config import ModelConfig
 from qmae.models.free import FreeConfig
 from qmae.models.networks import ClassicalConfig
-from qmae.reports.comparison import figures, histories, markdown, standings
+from qmae.reports.comparison import figures, markdown, standings
 from qmae.training.config import TrainingConfig
 from qmae.training.runs import Run
 
@@ -71,7 +72,7 @@ def quantum(**settings):
 )
 def test_models_of_one_name_are_told_apart_by_what_differs(train, test_set, ours, theirs, names):
     again = replace(ours[1], seed=1)
-    found = compare([train(*ours), train(*theirs), train(ours[0], again)], [Nothing()], test_set)
+    found = compare_models(line_up([train(*ours), train(*theirs), train(ours[0], again)]), [Nothing()], test_set)
     assert groups(found).keys() == {"nothing", *names}
     assert sorted(map(len, groups(found).values())) == [1, 1, 2]
     assert found.pictures.reconstructions.keys() == found.fidelities.keys() == groups(found).keys()
@@ -81,12 +82,12 @@ def test_models_of_one_name_are_told_apart_by_what_differs(train, test_set, ours
 
 def test_a_one_layer_and_a_three_layer_model_are_two_lines_wherever_they_are_shown(train, test_set, tmp_path):
     runs = [train(quantum(layers=layers), replace(ONCE, seed=seed)) for layers in (1, 3) for seed in (0, 1)]
-    found = compare(runs, [Nothing()], test_set)
+    found = compare_models(line_up(runs), [Nothing()], test_set)
     assert groups(found) == {"nothing": [None], "qmae, 1 layer": [0, 1], "qmae, 3 layers": [0, 1]}
-    assert histories(found, runs).keys() == {"qmae, 1 layer", "qmae, 3 layers"}
+    assert histories_of(line_up(runs)).keys() == {"qmae, 1 layer", "qmae, 3 layers"}
     assert any(sentence.startswith("**QMAE, 3 layers** is above: ") for sentence in standings(found))
     assert len(found.fidelities["qmae, 1 layer"]) == 2
-    assert set(figures(found, histories(found, runs))) == {"parameters.png", "reconstructions.png", "training.png"}
+    assert set(figures(found, histories_of(line_up(runs)))) == {"parameters.png", "reconstructions.png", "training.png"}
     found.save(tmp_path / "measured.npz")
     again = Comparison.load(tmp_path / "measured.npz")
     assert again.models == found.models
@@ -99,20 +100,20 @@ def test_trainings_of_different_lengths_and_unfinished_ones_are_compared_and_say
     # As an interrupted run looks: more epochs are wanted than the history has.
     text = (stopped.folder / "config.json").read_text().replace('"epochs": 1', '"epochs": 100')
     (stopped.folder / "config.json").write_text(text)
-    found = compare([*runs, Run.open(stopped.folder)], [Nothing()], test_set)
+    found = compare_models(line_up([*runs, Run.open(stopped.folder)]), [Nothing()], test_set)
     assert groups(found).keys() == {
         "nothing",
         "qmae, 2 epochs, batch size 128",
         "qmae, 4 epochs, batch size 10",
         "qae, 1 of 100 epochs",
     }
-    assert "training.png" in figures(found, histories(found, runs))
+    assert "training.png" in figures(found, histories_of(line_up(runs)))
 
 
 def test_a_run_that_lost_its_history_says_that_its_epochs_are_unknown(train, test_set):
     run, other = train(quantum()), train(quantum(), replace(ONCE, seed=1))
     (run.folder / "history.csv").unlink()
-    assert groups(compare([run, other], [], test_set)).keys() == {"qmae, epochs unknown", "qmae"}
+    assert groups(compare_models(line_up([run, other]), [], test_set)).keys() == {"qmae, epochs unknown", "qmae"}
 
 
 def test_networks_are_grouped_like_all_else(tmp_path, small_data):
@@ -121,7 +122,7 @@ def test_networks_are_grouped_like_all_else(tmp_path, small_data):
     for index, training in enumerate((ONCE, replace(ONCE, seed=3), replace(ONCE, learning_rate=0.01))):
         runs.append(Run(tmp_path / str(index), config, training, str(small_data)))
         runs[-1].train()
-    found = compare(runs, [], TestSet.load(str(small_data), size=8))
+    found = compare_models(line_up(runs), [], TestSet.load(str(small_data), size=8))
     assert sorted(map(tuple, groups(found).values())) == [(0,), (0, 3)]
     assert "autoencoder, learning rate 0.01" in groups(found)
 
@@ -129,12 +130,12 @@ def test_networks_are_grouped_like_all_else(tmp_path, small_data):
 def test_the_same_training_twice_is_refused(train, test_set, tmp_path):
     run = train(quantum())
     with pytest.raises(InputError, match="is the same training as"):
-        compare([run, run], [], test_set)
+        compare_models(line_up([run, run]), [], test_set)
     copied = Path(shutil.copytree(run.folder, tmp_path / "copied"))
     with pytest.raises(InputError, match="give it once"):
-        compare([run, Run.open(copied)], [], test_set)
+        compare_models(line_up([run, Run.open(copied)]), [], test_set)
     with pytest.raises(InputError, match="give one run at least"):
-        compare([], [Nothing()], test_set)
+        compare_models(line_up([]), [Nothing()], test_set)
 
 
 def test_saved_models_are_told_apart_by_their_folders(train, test_set, tmp_path):
@@ -142,18 +143,20 @@ def test_saved_models_are_told_apart_by_their_folders(train, test_set, tmp_path)
     for seed, folder in enumerate(folders):
         MaskedAutoencoder.from_preset("qmae", patch=PATCH, seed=seed).save_pretrained(folder)
     run = train(quantum())
-    found = compare([run, *map(Run.open, folders)], [], test_set)
+    found = compare_models(line_up([run, *map(Run.open, folders)]), [], test_set)
     assert groups(found).keys() == {"qmae", *(f"qmae, from {folder}" for folder in folders)}
     assert all(row.train_seconds is None for row in found.rows[1:])
-    assert histories(found, [run]).keys() == {"qmae"}
+    assert histories_of(line_up([run])).keys() == {"qmae"}
 
 
 def test_baselines_of_one_name_are_told_apart_or_refused(train, test_set):
     run, images = train(quantum()), test_set.images
-    found = compare([run], [NearestNeighbours(images, 1), NearestNeighbours(images, 3), Ridge(images)], test_set)
+    found = compare_models(
+        line_up([run]), [NearestNeighbours(images, 1), NearestNeighbours(images, 3), Ridge(images)], test_set
+    )
     assert set(groups(found)) == {"knn, 1 neighbour", "knn, 3 neighbours", "ridge", "qmae"}
     with pytest.raises(InputError, match="two of what is compared are called mean"):
-        compare([run], [MeanPatch(images), MeanPatch(images[:3])], test_set)
+        compare_models(line_up([run]), [MeanPatch(images), MeanPatch(images[:3])], test_set)
 
 
 def test_pictures_of_two_models_of_one_name_are_both_shown(test_set):

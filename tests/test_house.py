@@ -76,3 +76,10 @@ def test_the_circuit_as_data_needs_neither_torch_nor_pennylane():
             }
             names |= {(node.module or "").split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
             assert not names & {"torch", "pennylane", "numpy"}, module
+
+
+def test_comparisons_and_reports_know_plain_records_alone():
+    """They are made of what experiments found, and load or train nothing themselves."""
+    for module in LIBRARY:
+        if module.split(".")[1] in ("evaluation", "reports"):
+            assert not imported(module) & {"qmae.experiments.study", "qmae.training.runs", "qmae.training.loop"}, module

@@ -1,7 +1,9 @@
-"""What is measured is right, or refused, or said to be left out: PSNR, small images, judges, records."""
+"""What is measured is right, or refused, or said to be left out: PSNR, small images, classifiers, records."""
 
 import json
 import math
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +25,12 @@ from qmae.evaluation.metrics import cosine_similarity, hole_fidelity, without_ro
 from qmae.evaluation.pictures import Pictures, first_of_each_class
 from qmae.evaluation.rows import Row, merged, read_rows
 from qmae.models.autoencoder import MaskedAutoencoder
+from qmae.models.base import BATCH_PIXELS, Model
 from qmae.models.baselines import AT_ONCE, Baseline, MeanPatch, NearestNeighbours, Nothing, Original, Ridge, TokenPatch
+from qmae.models.choices import Kind
+from qmae.models.free import FreeConfig
+from qmae.models.networks import ClassicalConfig
+from qmae.models.registry import build_model
 from qmae.reports.comparison import standing
 from samples import LiveTensors
 
@@ -99,7 +106,7 @@ def test_below_8_pixels_ssim_alone_is_left_out(size, mnist):
     assert TestSet(mnist.images[:2], mnist.labels[:2]).left_out is None
 
 
-def judge(size, classes=10):
+def classifier(size, classes=10):
     model = build_classifier(classes)
     model.image_size = size
     return model
@@ -108,11 +115,11 @@ def judge(size, classes=10):
 def test_a_classifier_of_another_size_or_of_other_classes_is_refused_before_anything_is_measured(mnist):
     images, labels = mnist.images[:4], mnist.labels[:4]
     with pytest.raises(InputError, match=r"trained on images of 8 x 8 pixels, these have 16 x 16: .* --size 16"):
-        TestSet(images, labels, judge(8))
+        TestSet(images, labels, classifier(8))
     with pytest.raises(InputError, match=r"has the label 7, the classifier knows 0 to 3"):
-        TestSet(images, labels, judge(16, classes=4))
-    assert TestSet(images, labels, judge(16)).classifier_accuracy is not None
-    assert TestSet(images, torch.full((4,), -1), judge(16, classes=4)).classifier_accuracy is None
+        TestSet(images, labels, classifier(16, classes=4))
+    assert TestSet(images, labels, classifier(16)).classifier_accuracy is not None
+    assert TestSet(images, torch.full((4,), -1), classifier(16, classes=4)).classifier_accuracy is None
 
 
 def test_empty_test_sets_and_limits_are_refused(mnist, small_data):
@@ -186,6 +193,24 @@ def test_rows_survive_json_with_all_that_is_unknown(mnist, tmp_path):
             read_rows(path)
 
 
+def test_every_row_says_what_it_is_of_and_older_ones_are_told_by_their_names(mnist, tmp_path):
+    few, patch = TestSet(mnist.images[:5], mnist.labels[:5]), PatchMask()
+    subjects: dict[Kind, Model] = {
+        "quantum": MaskedAutoencoder.from_preset("qae"),
+        "network": build_model(ClassicalConfig(patch, "autoencoder"), seed=0),
+        "design": build_model(FreeConfig(patch, "tied"), seed=0),
+        "baseline": Nothing(),
+        "original": Original(),
+    }
+    rows = [few.measure(subject, patch, readouts=["amplitude"])[0] for subject in subjects.values()]
+    assert [row.kind for row in rows] == list(subjects)
+    older = [{name: value for name, value in vars(row).items() if name != "kind"} for row in rows]
+    path = tmp_path / "metrics.json"
+    path.write_text(to_json({"format": 2, "rows": older}))
+    assert read_rows(path) == rows
+    assert [subject.settings.get("patch.ratio") for subject in subjects.values()] == [0.25, 0.25, 0.25, None, None]
+
+
 def test_what_was_measured_otherwise_is_kept(mnist):
     few = TestSet(mnist.images[:5], mnist.labels[:5])
     rows: list[Row] = few.measure(Nothing(), PatchMask())
@@ -208,6 +233,47 @@ def test_neighbours_among_more_images_than_are_held_at_once_are_those_of_scikit_
     search = NearestNeighbors(n_neighbors=4, algorithm="brute").fit(train[:, ~hole].numpy())
     chosen = search.kneighbors(test[:, ~hole].numpy(), return_distance=False)
     torch.testing.assert_close(filled[:, hole], train[chosen][:, :, hole].mean(1))
+
+
+class Counting(Ridge):
+    """Counts how often it solves for a mask."""
+
+    solved = 0
+
+    def _weights(self, hole):
+        self.solved += 1
+        return super()._weights(hole)
+
+
+@pytest.mark.parametrize("patch", [PatchMask(8), PatchMask(8, 0.25, "anywhere"), PatchMask(8, 0.125, patches=2)])
+def test_ridge_solves_once_for_each_mask_however_many_images(patch):
+    images = torch.rand(BATCH_PIXELS // 64 + 3_000, 8, 8, generator=torch.Generator().manual_seed(0))
+    masks = patch.sample(len(images), generator=torch.Generator().manual_seed(1))
+    ridge = Counting(images[:100])
+    found = ridge.complete(images, masks)
+    assert ridge.solved == len(masks.position.unique(dim=0))
+    few = torch.arange(0, len(images), 700)
+    alone = Ridge(images[:100]).complete(images[few], masks[few])
+    torch.testing.assert_close(found.probabilities[few], alone.probabilities)
+    torch.testing.assert_close(found.fidelity[few], alone.fidelity)
+
+
+@pytest.mark.parametrize("size", [4, 8, 16])
+def test_neighbours_take_no_more_than_200_mib_above_the_data(size):
+    code = f"""
+import resource, torch
+from qmae import NearestNeighbours, PatchMask
+torch.set_num_threads(1)
+train, test = torch.rand(55_000, {size}, {size}), torch.rand(3_000, {size}, {size})
+masks = PatchMask({size}).sample(len(test), generator=torch.Generator().manual_seed(0))
+model = NearestNeighbours(train)
+model.complete(test[:1], masks[:1])  # what every command brings along
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+model.complete(test, masks)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    kibibytes = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert int(kibibytes) < 200 * 2**10
 
 
 def test_few_images_have_few_neighbours_and_none_are_refused():

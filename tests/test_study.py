@@ -6,7 +6,8 @@ import pytest
 
 from qmae.data.masks import PatchMask
 from qmae.errors import InputError
-from qmae.experiments.study import MAIN, MASKS, SEEDS, Plan, study
+from qmae.experiments.plans import MAIN, MASKS, SEEDS, Plan
+from qmae.experiments.study import run_study, trainings
 from qmae.reports.study import markdown, write_study
 from qmae.training.runs import Run
 
@@ -31,12 +32,12 @@ def test_the_study_covers_what_a_trustworthy_comparison_needs():
         *((patches / 16, "grid", patches) for patches in (4, 8, 12)),
     }
     assert all(count >= (5 if preset in ("qae", "qmae") else 3) for preset, count in SEEDS.items())
-    runs = [run for masks in MASKS for run in Plan().runs(Path("study"), masks)]
+    runs = [run for masks in MASKS for run in trainings(Plan(), Path("study"), masks)]
     assert len({run.folder for run in runs}) == len(runs) == len(MASKS) * sum(SEEDS.values()) - SEEDS["mae"]
 
 
 def test_a_study_that_was_interrupted_goes_on_and_gives_the_same(tmp_path, plan, monkeypatch):
-    whole = study(plan, tmp_path / "whole")
+    whole = run_study(plan, tmp_path / "whole")
     seen = []
 
     def interrupt(row):
@@ -45,10 +46,10 @@ def test_a_study_that_was_interrupted_goes_on_and_gives_the_same(tmp_path, plan,
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        study(plan, tmp_path / "again", on_row=interrupt)
+        run_study(plan, tmp_path / "again", on_row=interrupt)
     monkeypatch.setattr("qmae.training.runs.train", lambda *args, **kwargs: pytest.fail("trained twice"))
     fresh = []
-    again = study(plan, tmp_path / "again", on_row=fresh.append)
+    again = run_study(plan, tmp_path / "again", on_row=fresh.append)
     assert {row.mask_ratio for row in fresh} == {0.5}
     for masks, comparison in whole.comparisons.items():
         assert [untimed(row) for row in again.comparisons[masks].rows] == [untimed(row) for row in comparison.rows]
@@ -62,13 +63,13 @@ def untimed(row):
 
 
 def test_more_seeds_are_measured_and_not_taken_from_the_old_measurement(tmp_path, plan):
-    study(replace(plan, seeds={"qae": 1, "qmae": 1}), tmp_path)
-    rows = study(replace(plan, seeds={"qae": 2, "qmae": 1}), tmp_path).comparisons[MAIN].rows
+    run_study(replace(plan, seeds={"qae": 1, "qmae": 1}), tmp_path)
+    rows = run_study(replace(plan, seeds={"qae": 2, "qmae": 1}), tmp_path).comparisons[MAIN].rows
     assert [(row.model, row.seed) for row in rows[6:9]] == [("qae", 0), ("qae", 1), ("qmae", 0)]
 
 
 def test_the_report_says_where_the_quantum_model_stands(tmp_path, plan):
-    results = study(plan, tmp_path)
+    results = run_study(plan, tmp_path)
     text = markdown(results)
     lead, (low, high) = results.comparisons["50%"].lead("qmae", "qae")
     assert f"| 50% | {lead:+.4f} [{low:+.4f}, {high:+.4f}] |" in text
@@ -84,7 +85,7 @@ def test_the_report_says_where_the_quantum_model_stands(tmp_path, plan):
 
 
 def test_runs_of_a_plan_have_their_presets_settings(tmp_path, plan):
-    runs = replace(plan, epochs=None).runs(tmp_path, "50%")
+    runs = trainings(replace(plan, epochs=None), tmp_path, "50%")
     assert all(isinstance(run, Run) and run.model.patch.ratio == 0.5 for run in runs)
     assert [run.training.seed for run in runs] == [0, 1, 0, 1, 0]
     assert runs[4].training.batch_size == 64
@@ -92,7 +93,7 @@ def test_runs_of_a_plan_have_their_presets_settings(tmp_path, plan):
 
 def test_measurements_that_are_damaged_or_mean_something_else_are_made_again(tmp_path, plan):
     plan = replace(plan, masks={MAIN: PatchMask(8, 0.25)}, seeds={"qmae": 1, "qae": 1}, restarts=1)
-    rows = study(plan, tmp_path).comparisons[MAIN].rows
+    rows = run_study(plan, tmp_path).comparisons[MAIN].rows
     path = tmp_path / "measured" / f"{MAIN}.npz"
     whole = path.read_bytes()
     with np.load(path) as content:
@@ -105,10 +106,10 @@ def test_measurements_that_are_damaged_or_mean_something_else_are_made_again(tmp
     for content in (b"", b"PK\x03\x04", whole[:-100], bytes(flipped), *others):
         path.write_bytes(content)
         fresh = []
-        again = study(plan, tmp_path, on_row=fresh.append).comparisons[MAIN].rows
+        again = run_study(plan, tmp_path, on_row=fresh.append).comparisons[MAIN].rows
         assert again == rows == fresh
     fresh = []
-    study(plan, tmp_path, on_row=fresh.append)
+    run_study(plan, tmp_path, on_row=fresh.append)
     assert not fresh
 
 

@@ -8,7 +8,8 @@ from qmae import MaskedAutoencoder, PatchMask, TrainingConfig, load_images, trai
 from qmae._files import write_atomically
 from qmae.errors import InputError
 from qmae.models.config import ModelConfig
-from qmae.training.loop import COLUMNS, History, mean_fidelity
+from qmae.training.history import COLUMNS, History
+from qmae.training.loop import mean_fidelity
 from qmae.training.runs import Run
 from samples import interrupting
 

@@ -109,7 +109,7 @@ def _print_costs(
 ) -> list[dict[str, object]]:
     from qmae._files import write_atomically
     from qmae.experiments.benchmark import costs, slope
-    from qmae.reports.figures import scaling
+    from qmae.reports.benchmark import scaling
     from qmae.reports.style import render
 
     console.print("qubits  pixels     layers  ms an image  slope  peak memory")

@@ -71,11 +71,13 @@ def evaluate(
 
     from qmae._files import new_file, resolve, to_json, write_atomically
     from qmae.data.datasets import dataset
+    from qmae.evaluation.cache import Cache
     from qmae.evaluation.classifier import load_classifier
     from qmae.evaluation.evaluate import TestSet
     from qmae.evaluation.evaluate import save_reconstructions as save
-    from qmae.evaluation.measuring import measure_run
+    from qmae.evaluation.measuring import all_baselines, measure_baseline
     from qmae.evaluation.rows import merged, metrics_json, read_rows
+    from qmae.experiments.contenders import line_up
     from qmae.training.runs import Run
 
     opened = Run.open(run)
@@ -111,11 +113,20 @@ def evaluate(
         mask_seed=seed,
         device=torch_device(accelerator),
         progress=show_progress,
+        cache=Cache.of_user(),
     )
     chosen = slice(None) if held_out else _unseen(opened, source, split)
     test = replace(test, images=test.images[chosen][:images], labels=test.labels[chosen][:images])
     say_what_is_left_out(test)
-    rows = measure_run(opened, test, patch, on_rows=print_rows)
+    (contender,) = line_up([opened])
+    facts = {"seed": contender.seed, "train_seconds": contender.train_seconds, "variant": contender.variant}
+    outputs = test.complete(contender.model, patch)
+    rows = test.measure(contender.model, patch, outputs=outputs, **facts)
+    print_rows(rows)
+    for baseline in all_baselines(opened.data, patch.image_size):
+        more = [measured.row for measured in measure_baseline(baseline, test, patch)]
+        print_rows(more)
+        rows += more
     if target:
         protocol = {"data": source, "mask_seed": seed, **asdict(patch)}
         content = metrics_json(protocol, test.classifier_accuracy, merged(rows, known))
@@ -123,7 +134,7 @@ def evaluate(
     else:
         console.print("nothing is written into the package: keep the numbers by --out FILE")
     if save_reconstructions:
-        save(save_reconstructions, opened.load(), test, patch, readout=readout)
+        save(save_reconstructions, outputs, test, patch, readout=readout)
 
 
 @app.command()

@@ -121,17 +121,20 @@ def compare(
 
     Example: `qmae compare runs/qmae runs/qae runs/unet`
     """
+    from dataclasses import asdict
+
     from qmae._files import check_free, new_folder
-    from qmae.evaluation.comparison import common_data, common_patch, line_up
-    from qmae.evaluation.comparison import compare as measure
+    from qmae.evaluation.cache import Cache
+    from qmae.evaluation.comparison import compare_models, histories_of
     from qmae.evaluation.evaluate import TestSet
     from qmae.evaluation.measuring import all_baselines
+    from qmae.experiments.contenders import common_data, common_patch, line_up
     from qmae.reports.comparison import write_comparison
     from qmae.training.runs import Run
 
     check_free(out)
     opened = [Run.open(run) for run in runs]
-    line_up(opened)
+    contenders = line_up(opened)
     patch, data = common_patch(opened), common_data(opened)
     for run in opened:
         run.check_data()
@@ -143,12 +146,14 @@ def compare(
         mask_seed=seed,
         device=torch_device(accelerator),
         progress=show_progress,
+        cache=Cache.of_user(),
     )
     folder = work_in(context, new_folder(out))
     others = all_baselines(data, patch.image_size) if baselines == "all" else []
     say_what_is_left_out(test)
-    comparison = measure(opened, others, test, on_row=lambda row: print_rows([row]))
-    write_comparison(comparison, opened, test, folder)
+    comparison = compare_models(contenders, others, test, on_row=lambda row: print_rows([row]))
+    protocol = {"data": test.source, "mask_seed": test.mask_seed, **asdict(patch)}
+    write_comparison(comparison, histories_of(contenders), protocol, folder)
     console.print(f"Report: {folder / 'report.html'} and {folder / 'report.md'}")
 
 
@@ -169,8 +174,9 @@ def study(
     Example: `qmae study --budget quick --out quick-study`
     """
     from qmae._files import new_folder
-    from qmae.experiments.study import PLANS
-    from qmae.experiments.study import study as run_study
+    from qmae.evaluation.cache import Cache
+    from qmae.experiments.plans import PLANS
+    from qmae.experiments.study import run_study
     from qmae.reports.study import write_study
 
     device = torch_device(accelerator)
@@ -183,6 +189,7 @@ def study(
             out,
             jobs=jobs,
             device=device,
+            cache=Cache.of_user(),
             progress=show_progress,
             on_row=lambda row: print_rows([row]),
         )

@@ -74,7 +74,7 @@ def reproduce(
     from qmae.evaluation.classifier import load_classifier, save_classifier
     from qmae.experiments.reproduction import BUDGETS, TABLE_RATIO
     from qmae.experiments.reproduction import reproduce as run_experiments
-    from qmae.reports.reproduction import model_table, write_report
+    from qmae.reports.reproduction import model_table, write_reproduction
 
     device = torch_device(accelerator)
     if not (resume and (out / "runs").is_dir()):
@@ -83,21 +83,21 @@ def reproduce(
     protocol = replace(BUDGETS[budget], placement=placement, seed=seed)
     protocol = replace(protocol, seeds=seeds or protocol.seeds)
     (out / "runs").mkdir(exist_ok=True)
-    judge = out / "classifier.safetensors"
-    if train_classifier and not judge.exists():
-        save_classifier(_fit_classifier(protocol.data, protocol.size, seed, accelerator), judge)
+    trained = out / "classifier.safetensors"
+    if train_classifier and not trained.exists():
+        save_classifier(_fit_classifier(protocol.data, protocol.size, seed, accelerator), trained)
     try:
         results = run_experiments(
             protocol,
             out,
-            classifier=load_classifier(judge) if train_classifier else None,
+            classifier=load_classifier(trained) if train_classifier else None,
             device=device,
             progress=show_progress,
             on_rows=print_rows,
         )
     except KeyboardInterrupt:
         raise RunInterruptedError("go on with the same command and --resume") from None
-    write_report(results, out)
+    write_reproduction(results, out)
     for readout in get_args(Readout):
         console.print(f"\nTable 1, readout `{readout}`:")
         table = model_table(results, ratio=TABLE_RATIO, readout=readout, beside_paper=True)
@@ -237,9 +237,9 @@ def train_classifier(
     seed: SeedOption = 0,
     accelerator: AcceleratorOption = "auto",
 ) -> None:
-    """Train the judge of reconstructions, a ResNet18; the epoch that is best on validation images is kept.
+    """Train the classifier of reconstructions, a ResNet18; the epoch that is best on validation images is kept.
 
-    Example: `qmae train-classifier --out judge.safetensors`
+    Example: `qmae train-classifier --out classifier.safetensors`
     """
     from qmae._files import new_file
     from qmae.evaluation.classifier import load_classifier, save_classifier

@@ -1,4 +1,4 @@
-"""The judge of reconstructions: a ResNet18 trained on original images, never on reconstructions."""
+"""The classifier of reconstructions: a ResNet18 trained on original images, never on reconstructions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ LARGEST_RATE = 1_000
 
 
 class Classifier(ResNet):
-    """The paper's judge (Section 4.3): torchvision's ResNet18 for one channel, the first maxpool removed.
+    """The paper's classifier (Section 4.3): torchvision's ResNet18 for one channel, the first maxpool removed.
 
     Args:
         classes: how many labels it tells apart.
@@ -57,7 +57,7 @@ class Classifier(ResNet):
 
 
 def build_classifier(classes: int = 10, image_size: int | None = None) -> Classifier:
-    """Build an untrained judge, in evaluation mode."""
+    """Build an untrained classifier, in evaluation mode."""
     return Classifier(classes, image_size).eval()
 
 
@@ -119,7 +119,7 @@ def train_classifier(
     on_epoch: Callable[[int, float], None] = lambda epoch, accuracy: None,
     on_better: Callable[[Classifier], None] = lambda model: None,
 ) -> Classifier:
-    """Train the judge on original images and keep the epoch that is best on the validation images.
+    """Train the classifier on original images and keep the epoch that is best on the validation images.
 
     AdamW with a one-cycle learning rate; each image is turned, scaled and shifted a little (`jitter`).
 

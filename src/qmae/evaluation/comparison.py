@@ -9,27 +9,28 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import mean
 from typing import Any
-from zipfile import BadZipFile
-from zlib import error as ZlibError
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from qmae._files import read_bytes, to_json, write_atomically
+from qmae._files import to_json, write_atomically
 from qmae.data.choices import Readout
 from qmae.data.masks import PatchMask
 from qmae.errors import InputError
 from qmae.evaluation.bootstrap import bootstrap_interval
-from qmae.evaluation.evaluate import TestSet, complete
+from qmae.evaluation.cache import UNREADABLE, digest, digest_of_module, load_arrays
+from qmae.evaluation.evaluate import TestSet
 from qmae.evaluation.grouping import variants
+from qmae.evaluation.measuring import Measurement, identity_of, measure_baseline
+from qmae.evaluation.metrics import METRICS
 from qmae.evaluation.pictures import Pictures, first_of_each_class
 from qmae.evaluation.rows import FORMAT, Row, group_of
-from qmae.models.base import Model, TrainableModel
+from qmae.models.base import TrainableModel
 from qmae.models.baselines import PixelModel
 from qmae.simulation.states import read_out
-from qmae.training.runs import Run, check_distinct, settings_of
+from qmae.training.history import History
 
 
 @dataclass
@@ -43,11 +44,13 @@ class Comparison:
         pictures: the first image of every class, reconstructed by the first run of every group.
         rows: one per baseline and run, in this order, readout `amplitude`.
         fidelities: of every image, by group, one tensor per run.
+        identity: a checksum of what was measured, and on what; empty in files of older versions.
     """
 
     pictures: Pictures
     rows: list[Row] = field(default_factory=list)
     fidelities: dict[str, list[Float[Tensor, " images"]]] = field(default_factory=dict)
+    identity: str = ""
 
     @property
     def models(self) -> dict[str, list[Row]]:
@@ -79,7 +82,7 @@ class Comparison:
         arrays |= {f"shown {name}": values for name, values in pictures.fidelity.items()}
         arrays |= {f"fidelity {name}": torch.stack(of_runs) for name, of_runs in self.fidelities.items()}
         rows = to_json([asdict(row) for row in self.rows])
-        np.savez_compressed(content, rows=rows, format=FORMAT, **arrays)
+        np.savez_compressed(content, rows=rows, format=FORMAT, identity=self.identity, **arrays)
         write_atomically(path, content.getvalue())
 
     @classmethod
@@ -91,27 +94,24 @@ class Comparison:
                 else.
         """
         try:
-            with np.load(io.BytesIO(read_bytes(path)), allow_pickle=False) as content:
-                if int(content["format"]) != FORMAT:
-                    raise KeyError("format")
-                rows = [Row.from_dict(row) for row in json.loads(str(content["rows"]))]
-                arrays = {name: torch.from_numpy(content[name]) for name in content if name not in ("rows", "format")}
+            content = load_arrays(path)
+            if int(content.pop("format")) != FORMAT:
+                raise KeyError("format")
+            rows = [Row.from_dict(row) for row in json.loads(str(content.pop("rows")))]
+            identity = str(content.pop("identity", ""))
+            arrays = {name: torch.from_numpy(values) for name, values in content.items()}
             pictures = Pictures(
                 arrays["originals"],
                 arrays["hidden"],
                 _by_group(arrays, "reconstruction "),
                 _by_group(arrays, "shown "),
             )
+            fidelities = {name: list(of_runs) for name, of_runs in _by_group(arrays, "fidelity ").items()}
+            if sum(map(len, fidelities.values())) != len(rows):
+                raise KeyError("rows")
         except UNREADABLE as error:
             raise InputError(f"{path} holds no comparison of this version ({error}): remove it") from error
-        return cls(pictures, rows, {name: list(of_runs) for name, of_runs in _by_group(arrays, "fidelity ").items()})
-
-
-UNREADABLE = (
-    *(OSError, EOFError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError),
-    *(BadZipFile, ZlibError),
-)
-"""What reading a damaged `.npz` file ends in."""
+        return cls(pictures, rows, fidelities, identity)
 
 
 def _by_group(arrays: dict[str, Tensor], kind: str) -> dict[str, Any]:
@@ -120,114 +120,121 @@ def _by_group(arrays: dict[str, Tensor], kind: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Contender:
-    """A run that is compared with others.
+    """A trained model that is compared with others.
 
     Attributes:
-        run: the run.
-        model: what it trained.
-        variant: what sets it apart from others of the model's name.
+        model: the model.
+        variant: what sets it apart from others of its name, in words.
+        seed: of its training; None where nobody kept it.
+        history: of its training; None where nobody kept it.
     """
 
-    run: Run
     model: TrainableModel
-    variant: str
+    variant: str = ""
+    seed: int | None = None
+    history: History | None = None
+
+    @property
+    def group(self) -> str:
+        """That of its row."""
+        return group_of(self.model.name, self.variant)
+
+    @property
+    def train_seconds(self) -> float | None:
+        """How long the training took."""
+        return self.history and self.history.column("seconds")[-1]
+
+    @property
+    def identity(self) -> str:
+        """A checksum of all that its row says of the model and its training."""
+        weights = digest_of_module(self.model)
+        return digest(identity_of(self.model), weights, self.variant, self.seed, self.train_seconds)
 
 
-def line_up(runs: Sequence[Run]) -> list[Contender]:
-    """Load runs that are to be compared, and say what sets those of the same name apart.
-
-    Raises:
-        InputError: there is none, or one cannot be loaded or is given twice; or they differ in their masks or data.
-    """
-    common_patch(runs)
-    check_distinct(runs)
-    models = [run.load() for run in runs]
-    named = [(model.name, settings_of(run)) for model, run in zip(models, runs, strict=True)]
-    return [Contender(*parts) for parts in zip(runs, models, variants(named), strict=True)]
+def histories_of(contenders: Sequence[Contender]) -> dict[str, list[History]]:
+    """Of all trainings but searches and those whose history nobody kept, by group."""
+    found: dict[str, list[History]] = {}
+    for contender in contenders:
+        if contender.history is not None and contender.model.kind != "design":
+            found.setdefault(contender.group, []).append(contender.history)
+    return found
 
 
-def compare(
-    runs: Sequence[Run],
+def compare_models(
+    contenders: Sequence[Contender],
     baselines: Iterable[PixelModel],
     test: TestSet,
     *,
     readout: Readout = "amplitude",
     on_row: Callable[[Row], None] = lambda row: None,
 ) -> Comparison:
-    """Measure runs and baselines under the masks that the runs were trained for.
+    """Measure trained models and baselines under the masks that the models were made for.
 
     Args:
-        runs: trained runs, all with the same masks.
+        contenders: trained models, all for the same masks.
         baselines: what they are held against.
         test: what to measure on.
         readout: what is taken for a pixel's value.
         on_row: called with every row as soon as it is known.
 
     Raises:
-        InputError: the runs differ in their masks or in what they were trained on, or one is given twice; or two
-            baselines are alike, or have the name of a model.
+        InputError: there is no model, or they are for different masks; or two baselines are alike, or have the name of
+            a model.
     """
-    contenders, known = line_up(runs), list(baselines)
-    patch = common_patch(runs)
+    known = list(baselines)
+    patch = _common_patch(contenders)
     names = variants([(baseline.name, baseline.settings) for baseline in known])
     _check_names(known, names, contenders)
     masks, shown = test.masks(patch), first_of_each_class(test.labels)
     comparison = Comparison(Pictures(test.images[shown], masks[shown].hidden, {}, {}))
+    comparison.identity = identity_of_comparison(contenders, known, test, readout=readout)
 
-    def measure(subject: Model, variant: str, seed: int | None = None, train_seconds: float | None = None) -> None:
-        outputs = complete(subject, test.images, masks, device=test.device)
-        row = test.row(subject, outputs, patch, readout, seed=seed, train_seconds=train_seconds, variant=variant)
-        comparison.rows.append(row)
-        comparison.fidelities.setdefault(row.group, []).append(outputs.fidelity)
-        if row.group not in comparison.pictures.reconstructions:
-            comparison.pictures.reconstructions[row.group] = read_out(outputs.probabilities[shown], readout)
-            comparison.pictures.fidelity[row.group] = outputs.fidelity[shown]
-        on_row(row)
+    def add(measured: Measurement) -> None:
+        group = measured.row.group
+        comparison.rows.append(measured.row)
+        comparison.fidelities.setdefault(group, []).append(measured.fidelity)
+        if group not in comparison.pictures.reconstructions:
+            comparison.pictures.reconstructions[group] = read_out(measured.probabilities, readout)
+            comparison.pictures.fidelity[group] = measured.fidelity[shown]
+        on_row(measured.row)
 
     for baseline, variant in zip(known, names, strict=True):
-        measure(baseline, variant)
+        add(*measure_baseline(baseline, test, patch, readouts=[readout], variant=variant))
     for contender in contenders:
-        training = contender.run.training
-        measure(contender.model, contender.variant, training and training.seed, contender.run.seconds)
+        facts = {"seed": contender.seed, "train_seconds": contender.train_seconds, "variant": contender.variant}
+        outputs = test.complete(contender.model, patch)
+        (row,) = test.measure(contender.model, patch, readouts=[readout], outputs=outputs, **facts)
+        add(Measurement.of(row, outputs, test))
     return comparison
 
 
+def identity_of_comparison(
+    contenders: Sequence[Contender],
+    baselines: Sequence[PixelModel],
+    test: TestSet,
+    *,
+    readout: Readout = "amplitude",
+) -> str:
+    """A checksum of what `compare_models` would measure; empty with a classifier that only its user knows."""
+    if test.key is None:
+        return ""
+    subjects = [*map(identity_of, baselines), *(contender.identity for contender in contenders)]
+    return digest(FORMAT, test.key, readout, tuple(METRICS), subjects)
+
+
+def _common_patch(contenders: Sequence[Contender]) -> PatchMask:
+    patches = [contender.model.made_for for contender in contenders]
+    if not patches:
+        raise InputError("there is nothing to compare: give one model at least")
+    if len(set(patches)) > 1:
+        raise InputError("the models are made for different masks: compare like models")
+    return patches[0]
+
+
 def _check_names(baselines: Sequence[PixelModel], names: Sequence[str], contenders: Sequence[Contender]) -> None:
-    taken = {group_of(contender.model.name, contender.variant) for contender in contenders}
+    taken = {contender.group for contender in contenders}
     for baseline, variant in zip(baselines, names, strict=True):
         group = group_of(baseline.name, variant)
         if group in taken:
             raise InputError(f"two of what is compared are called {group}, and nothing tells them apart: leave one out")
         taken.add(group)
-
-
-def common_patch(runs: Sequence[Run]) -> PatchMask:
-    """The masks of all runs.
-
-    Raises:
-        InputError: there are no runs, or the masks differ, or the data do.
-    """
-    if not runs:
-        raise InputError("there is nothing to compare: give one run at least")
-    for run in runs[1:]:
-        if run.model.patch != runs[0].model.patch:
-            raise _unlike(run, runs[0])
-    common_data(runs)
-    return runs[0].model.patch
-
-
-def common_data(runs: Sequence[Run]) -> str:
-    """The data of all runs; where a folder does not say what its model was trained on, those of the others.
-
-    Raises:
-        InputError: they differ.
-    """
-    known = [run for run in runs if run.training is not None] or list(runs)
-    for run in known[1:]:
-        if run.data != known[0].data and not run.holds_out(known[0].data):
-            raise _unlike(run, known[0])
-    return known[0].data
-
-
-def _unlike(run: Run, other: Run) -> InputError:
-    return InputError(f"{run.folder} was trained on other masks or images than {other.folder}: compare like runs")

@@ -1,4 +1,4 @@
-"""Measuring: every model and baseline on the same images, under the same masks, judged the same way."""
+"""Measuring: every model and baseline on the same images, under the same masks, by the same classifier."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from qmae._files import write_atomically
 from qmae._progress import Progress, silent
-from qmae._values import SEEDS, settle, whole
+from qmae._values import SEEDS, settle, shown, whole
 from qmae.data.checks import PRECISIONS, check_labels, check_tensor, usable_device
 from qmae.data.choices import Readout, Split
 from qmae.data.datasets import dataset
@@ -24,25 +24,20 @@ from qmae.data.images import load_images
 from qmae.data.masks import Masks, PatchMask
 from qmae.errors import InputError
 from qmae.evaluation.bootstrap import bootstrap_interval
-from qmae.evaluation.classifier import load_classifier, predict
+from qmae.evaluation.cache import Cache, digest, digest_of_module, digest_of_package
+from qmae.evaluation.classifier import Classifier, load_classifier, predict
 from qmae.evaluation.metrics import (
+    BUILT_IN,
+    METRICS,
     SSIM_SIDE,
     composite,
     cosine_similarity,
-    decibels,
-    hole_error,
-    hole_fidelity,
     scale_to_maximum,
-    squared_error,
-    structural_similarity,
     without_rounding,
 )
 from qmae.evaluation.rows import Row
 from qmae.models.base import BATCH_PIXELS, Model, Outputs, TrainableModel, in_batches
 from qmae.simulation.states import read_out
-
-EXACT_PSNR = 100.0
-"""What lies above, in dB, is rounding: there is no error to measure."""
 
 
 @torch.no_grad()
@@ -75,7 +70,7 @@ def complete(
 
 @dataclass(frozen=True)
 class TestSet:
-    """Images that models are measured on, and who judges the reconstructions.
+    """Images that models are measured on, and the classifier of the reconstructions.
 
     Attributes:
         images: [N, size, size] in [0, 1].
@@ -85,6 +80,7 @@ class TestSet:
         device: where models and classifier compute.
         progress: told of the classifier's work.
         source: where the images come from, as `load_images` takes it.
+        cache: where it is kept what does not change from one model to the next; None to compute all anew.
 
     Raises:
         InputError: there are no images, not one label for each, or they are of another size or other classes than the
@@ -100,6 +96,7 @@ class TestSet:
     device: torch.device | str = "cpu"
     progress: Progress = silent
     source: str | None = None
+    cache: Cache | None = None
 
     def __post_init__(self) -> None:
         check_tensor(self.images)
@@ -160,17 +157,37 @@ class TestSet:
         return patch.sample(len(self.images), generator=torch.Generator().manual_seed(self.mask_seed))
 
     @cached_property
+    def key(self) -> str | None:
+        """A checksum of all that is measured on and with; None of a classifier that only its user knows."""
+        if self.classifier is not None and type(self.classifier) is not Classifier:
+            return None
+        weights = None if self.classifier is None else digest_of_module(self.classifier)
+        with_what = self.mask_seed, self.source, weights, str(self.device), torch.get_num_threads()
+        return digest(self.images, self.labels, with_what)
+
+    @property
     def classifier_accuracy(self) -> float | None:
         """The classifier's accuracy on the originals, the ceiling of all others."""
-        return self.accuracy(self.images)
+        return _share(self._originals_right)
 
-    def accuracy(self, images: Float[Tensor, "images size size"]) -> float | None:
-        """Share of the images that the classifier gives their label; None if there is nobody to judge."""
-        right = self.judge(images)
-        return None if right is None else right.float().mean().item()
+    @cached_property
+    def _originals_right(self) -> Bool[Tensor, " known"] | None:
+        if self.cache is None or self.key is None or self.classifier is None:
+            return self._classified(self.images)
+        key = digest("originals", digest_of_package(), self.key)
+        known = self.cache.read(key)
+        if known is not None:
+            return torch.from_numpy(known["right"])
+        right = self._classified(self.images)
+        if right is not None:
+            self.cache.write(key, right=right.numpy())
+        return right
 
-    def judge(self, images: Float[Tensor, "images size size"]) -> Bool[Tensor, " known"] | None:
-        """Whether the classifier gives the images their label, where it is known; None if there is nobody to judge."""
+    def classified_right(self, images: Float[Tensor, "images size size"]) -> Bool[Tensor, " known"] | None:
+        """Whether the classifier gives the images their label, where it is known; None without labels or classifier."""
+        return self._originals_right if _alike(images, self.images) else self._classified(images)
+
+    def _classified(self, images: Float[Tensor, "images size size"]) -> Bool[Tensor, " known"] | None:
         known = self.labels >= 0
         if self.classifier is None or not known.any():
             return None
@@ -184,6 +201,10 @@ class TestSet:
         labels = self.labels[self.labels >= 0]
         return {int(label): right[labels == label].float().mean().item() for label in labels.unique()}
 
+    def complete(self, model: Model, patch: PatchMask) -> Outputs:
+        """What a model or a baseline makes of the images under one kind of masks."""
+        return complete(model, self.images, self.masks(patch), device=self.device)
+
     def measure(
         self,
         model: Model,
@@ -193,68 +214,58 @@ class TestSet:
         train_seconds: float | None = None,
         variant: str = "",
         readouts: Sequence[Readout] = get_args(Readout),
+        outputs: Outputs | None = None,
     ) -> list[Row]:
-        """Measure a model or a baseline under one kind of mask, one row per readout."""
-        outputs = complete(model, self.images, self.masks(patch), device=self.device)
-        facts = {"seed": seed, "train_seconds": train_seconds, "variant": variant}
-        return [self.row(model, outputs, patch, readout, **facts) for readout in readouts]
+        """Measure a model or a baseline under one kind of masks, one row per readout.
 
-    def row(
-        self,
-        model: Model,
-        outputs: Outputs,
-        patch: PatchMask,
-        readout: Readout,
-        *,
-        seed: int | None,
-        train_seconds: float | None,
-        variant: str = "",
-    ) -> Row:
-        """Judge outputs through one readout."""
+        Args:
+            model: what is measured.
+            patch: the masks.
+            seed: of its training.
+            train_seconds: time its training took.
+            variant: what sets it apart from others of its name.
+            readouts: of its outputs.
+            outputs: of `complete`, where they are known.
+        """
+        outputs = outputs or self.complete(model, patch)
+        facts = {"seed": seed, "train_seconds": train_seconds, "variant": variant}
+        return [self._row(model, outputs, patch, readout, **facts) for readout in readouts]
+
+    def _row(self, model: Model, outputs: Outputs, patch: PatchMask, readout: Readout, **facts: Any) -> Row:
         reconstructions, masks = read_out(without_rounding(outputs.probabilities), readout), self.masks(patch)
-        populations, right = outputs.trash_population, self.judge(reconstructions)
-        accuracy = None if right is None else right.float().mean().item()
-        values, kept = _values(reconstructions, self.images, masks)
-        in_hole, psnr = values["hole_fidelity"], decibels(values["squared_error"].mean()).item()
-        lit = int((~in_hole.isnan()).sum())
+        populations, right = outputs.trash_population, self.classified_right(reconstructions)
+        values, composites = _values(reconstructions, self.images, masks)
+        metrics = {name: METRICS[name].over_images(of_images) for name, of_images in values.items()}
+        metrics |= {"fidelity": outputs.fidelity.mean().item(), "accuracy": _share(right)}
         # Squares of pixels are on another scale than the visible pixels: nothing to be put among them.
-        amplitude = readout == "amplitude"
+        if readout == "amplitude":
+            metrics["composite_fidelity"] = (cosine_similarity(composites, self.images) ** 2).mean().item()
+            alike = _alike(composites, reconstructions)
+            metrics["composite_accuracy"] = _share(right if alike else self.classified_right(composites))
         return Row(
             model=model.name,
+            kind=model.kind,
             mask_ratio=patch.ratio,
             trained_ratio=model.made_for and model.made_for.ratio,
             placement=patch.placement,
             readout=readout,
-            seed=seed,
             mask_seed=self.mask_seed,
             parameters=model.parameter_count,
             angles=model.angle_count,
             token_parameters=model.parameter_count - model.angle_count if model.kind == "quantum" else 0,
             success_probability=outputs.success_probability.mean().item(),
             least_success_probability=outputs.success_probability.min().item(),
-            fidelity=outputs.fidelity.mean().item(),
-            cosine_similarity=values["cosine_similarity"].mean().item(),
-            ssim=values["ssim"].mean().item() if "ssim" in values else None,
-            accuracy=accuracy,
             patches=patch.patches,
             fidelity_interval=bootstrap_interval(outputs.fidelity),
-            psnr=psnr if psnr < EXACT_PSNR else None,
-            hole_fidelity=in_hole.nanmean().item() if lit else None,
-            hole_error=values["hole_error"].mean().item(),
-            composite_fidelity=values["composite_fidelity"].mean().item() if amplitude else None,
-            composite_accuracy=None
-            if not amplitude
-            else accuracy
-            if _alike(kept, reconstructions)
-            else self.accuracy(kept),
             accuracy_by_class=None if right is None else self._by_class(right),
             trash_population=None if populations is None else populations.mean().item(),
             images=len(self.images),
-            train_seconds=train_seconds,
-            variant=variant,
-            hole_images=lit,
+            hole_images=int((~values["hole_fidelity"].isnan()).sum()),
             data=self.source,
             classifier_accuracy=self.classifier_accuracy,
+            others={name: value for name, value in metrics.items() if name not in BUILT_IN},
+            **{name: metrics.get(name) for name in BUILT_IN},  # pyright: ignore[reportArgumentType]
+            **facts,
         )
 
 
@@ -275,7 +286,7 @@ def evaluate(
         images: the originals, in [0, 1].
         labels: -1 where unknown; without any, accuracies are None.
         patch: the masks; by default those that the model was made for.
-        classifier: judges the reconstructions, from `load_classifier`.
+        classifier: of the reconstructions, from `load_classifier`.
         mask_seed: of the masks.
         device: where to compute.
 
@@ -303,17 +314,31 @@ def _values(
     for (found, _), (original, part_masks) in batches:
         hidden = part_masks.hidden
         composites.append(composite(found, original, hidden))
-        measured = {
-            "cosine_similarity": cosine_similarity(found, original),
-            "squared_error": squared_error(found, original),
-            "hole_fidelity": hole_fidelity(found, original, hidden),
-            "hole_error": hole_error(found, original, hidden),
-            "composite_fidelity": cosine_similarity(composites[-1], original) ** 2,
-        }
-        if original.shape[-1] >= SSIM_SIDE:
-            measured["ssim"] = structural_similarity(found, original)
-        parts.append(measured)
+        parts.append({name: _of_images(name, found, original, hidden) for name in _measurable(original.shape[-1])})
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}, torch.cat(composites)
+
+
+def _measurable(size: int) -> list[str]:
+    """Names of the metrics that are found from pixels, of images of so many pixels a side."""
+    return [name for name in METRICS if METRICS[name].of is not None and size >= METRICS[name].least_size]
+
+
+def _of_images(
+    name: str,
+    found: Float[Tensor, "images size size"],
+    originals: Float[Tensor, "images size size"],
+    hidden: Bool[Tensor, "images size size"],
+) -> Float[Tensor, " images"]:
+    of = METRICS[name].of
+    assert of is not None
+    values = of(found, originals, hidden)
+    if not isinstance(values, Tensor) or values.shape != (len(found),):
+        raise InputError(f"the metric {name!r} gives {shown(values)} of {len(found)} images: give a tensor [images]")
+    return values
+
+
+def _share(right: Bool[Tensor, " known"] | None) -> float | None:
+    return None if right is None else right.float().mean().item()
 
 
 def _alike(some: Float[Tensor, "images size size"], others: Float[Tensor, "images size size"]) -> bool:
@@ -322,18 +347,24 @@ def _alike(some: Float[Tensor, "images size size"], others: Float[Tensor, "image
 
 
 def save_reconstructions(
-    path: Path, model: Model, test: TestSet, patch: PatchMask, *, readout: Readout = "amplitude"
+    path: Path, outputs: Outputs, test: TestSet, patch: PatchMask, *, readout: Readout = "amplitude"
 ) -> None:
     """Write all reconstructions to an `.npz` file, for anyone who wants to score them with other tools.
 
     It holds `images`, `reconstructions` (float32 [N, size, size]), `hidden` (bool, same shape), `position`,
     `labels` (int [N]) and `fidelity` (float32 [N]).
 
+    Args:
+        path: of the file.
+        outputs: of `TestSet.complete`.
+        test: the images.
+        patch: the masks.
+        readout: what is taken for a pixel's value.
+
     Raises:
         InputError: the file cannot be written.
     """
     masks = test.masks(patch)
-    outputs = complete(model, test.images, masks, device=test.device)
     content = io.BytesIO()
     np.savez_compressed(
         content,

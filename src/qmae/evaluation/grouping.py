@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
-from qmae._values import flat
 from qmae.evaluation.rows import group_of
-from qmae.models.base import Model
 
 ALWAYS_SAID = "unfinished"
 """The setting that is said even if all models of the name have it."""
@@ -69,12 +66,6 @@ WORDS: dict[str, Callable[[Any], str]] = {
     ALWAYS_SAID: str,
     "folder": "from {}".format,
 }
-
-
-def settings_of_model(subject: Model) -> dict[str, Any]:
-    """All that fixes what a model or a baseline is but its parameters."""
-    config = getattr(subject, "config", None)
-    return flat(asdict(config)) if config else dict(subject.settings)
 
 
 def groups(named: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:

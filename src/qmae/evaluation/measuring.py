@@ -1,16 +1,27 @@
-"""One run beside the baselines, under the same masks."""
+"""Baselines beside a model: which there are, and their measurements, each made once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import get_args
 
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from qmae._files import to_json
+from qmae.data.choices import Readout
 from qmae.data.images import load_images
 from qmae.data.masks import PatchMask
+from qmae.evaluation.cache import UNREADABLE, digest, digest_of_package
 from qmae.evaluation.evaluate import TestSet
-from qmae.evaluation.grouping import variants
-from qmae.evaluation.rows import Row
+from qmae.evaluation.metrics import METRICS
+from qmae.evaluation.pictures import first_of_each_class
+from qmae.evaluation.rows import FORMAT, Row
+from qmae.models.base import Model, Outputs
 from qmae.models.baselines import PixelModel, build_baselines
-from qmae.training.runs import Run, settings_of
 
 
 def all_baselines(data: str, size: int) -> list[PixelModel]:
@@ -25,24 +36,78 @@ def all_baselines(data: str, size: int) -> list[PixelModel]:
     return build_baselines(load_images(data, split="train", size=size, skip_black=True)[0])
 
 
-def measure_run(
-    run: Run, test: TestSet, patch: PatchMask, *, on_rows: Callable[[list[Row]], None] = lambda rows: None
-) -> list[Row]:
-    """Measure one trained run and the baselines under the same masks.
+@dataclass(frozen=True)
+class Measurement:
+    """What is known of a model, through one readout.
 
-    Args:
-        run: a run with at least one finished epoch, or another model's folder.
-        test: what to measure on.
-        patch: the kind of mask, not necessarily that of the training.
-        on_rows: called with new rows as soon as they are known.
+    Attributes:
+        row: its numbers.
+        fidelity: of every image.
+        probabilities: of every pixel's basis state, of the first image of every class.
     """
-    settings, seed = settings_of(run), run.training and run.training.seed
-    model = run.load()
-    (variant,) = variants([(model.name, settings)])
-    rows = test.measure(model, patch, seed=seed, train_seconds=run.seconds, variant=variant)
-    on_rows(rows)
-    for baseline in all_baselines(run.data, patch.image_size):
-        more = test.measure(baseline, patch)
-        on_rows(more)
-        rows += more
-    return rows
+
+    row: Row
+    fidelity: Float[Tensor, " images"]
+    probabilities: Float[Tensor, "classes size size"]
+
+    @classmethod
+    def of(cls, row: Row, outputs: Outputs, test: TestSet) -> Measurement:
+        """Take from all outputs what is kept."""
+        return cls(row, outputs.fidelity, outputs.probabilities[first_of_each_class(test.labels)])
+
+
+def measure_baseline(
+    baseline: PixelModel,
+    test: TestSet,
+    patch: PatchMask,
+    *,
+    readouts: Sequence[Readout] = get_args(Readout),
+    variant: str = "",
+) -> list[Measurement]:
+    """Measure a baseline, or read from the cache of the test set what was measured of the same on the same.
+
+    Returns:
+        One for each readout.
+    """
+    key = _key(baseline, test, patch)
+    found = {readout: _read(test, key, readout) for readout in readouts}
+    missing: list[Readout] = [readout for readout in readouts if found[readout] is None]
+    if missing:
+        outputs = test.complete(baseline, patch)
+        for row in test.measure(baseline, patch, readouts=missing, outputs=outputs):
+            made = Measurement.of(row, outputs, test)
+            found[row.readout] = made
+            _write(test, key, made)
+    return [replace(known, row=replace(known.row, variant=variant)) for known in found.values() if known]
+
+
+def identity_of(model: Model) -> str:
+    """A checksum of what a baseline is: its name, its settings, and what it is made of."""
+    made_of = model.made_of if isinstance(model, PixelModel) else None
+    return digest(type(model).__qualname__, model.name, sorted(model.settings.items()), made_of)
+
+
+def _key(baseline: PixelModel, test: TestSet, patch: PatchMask) -> str | None:
+    """A checksum of all that decides a measurement; None where some of it is code that only its user knows."""
+    code = [type(baseline), *(METRICS[name].of for name in METRICS)]
+    own = all(part is None or part.__module__.split(".")[0] == "qmae" for part in code)
+    if test.cache is None or test.key is None or not own:
+        return None
+    return digest(FORMAT, digest_of_package(), test.key, sorted(asdict(patch).items()), identity_of(baseline))
+
+
+def _read(test: TestSet, key: str | None, readout: Readout) -> Measurement | None:
+    known = test.cache.read(digest(key, readout)) if test.cache and key else None
+    if known is None:
+        return None
+    try:
+        row = Row.from_dict(json.loads(str(known["row"])))
+        return Measurement(row, torch.from_numpy(known["fidelity"]), torch.from_numpy(known["probabilities"]))
+    except UNREADABLE:
+        return None
+
+
+def _write(test: TestSet, key: str | None, made: Measurement) -> None:
+    if test.cache and key:
+        arrays = {"fidelity": made.fidelity.numpy(), "probabilities": made.probabilities.numpy()}
+        test.cache.write(digest(key, made.row.readout), row=to_json(asdict(made.row)), **arrays)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from qmae._values import Registry
 from qmae.data.checks import check_alike, check_holes
 from qmae.errors import InputError
 
 SSIM_SIDE = 8
 """Pixels a side that SSIM needs at least."""
+
+EXACT_PSNR = 100.0
+"""What lies above, in dB, is rounding: there is no error to measure."""
 
 ROUNDING = 1e-5
 """Share of an image's brightest pixel below which another one is black: it is rounding error, no brightness."""
@@ -143,3 +150,78 @@ def composite(
 
 def _lit(images: Tensor) -> Tensor:
     return images.flatten(1).any(1)
+
+
+def known_mean(values: Float[Tensor, " images"]) -> float | None:
+    """Mean over the images of which a value is known, that is not NaN; None if there is none."""
+    unknown = values.isnan()
+    if unknown.all():
+        return None
+    return (values.nanmean() if unknown.any() else values.mean()).item()
+
+
+def known_psnr(errors: Float[Tensor, " images"]) -> float | None:
+    """PSNR in dB of the mean over images of squared errors; None above `EXACT_PSNR`."""
+    psnr = decibels(errors.mean()).item()
+    return psnr if psnr < EXACT_PSNR else None
+
+
+OfImages = Callable[
+    [
+        Float[Tensor, "images height width"],
+        Float[Tensor, "images height width"],
+        Bool[Tensor, "images height width"],
+    ],
+    Float[Tensor, " images"],
+]
+"""Values of images, from reconstructions, originals, and where these were hidden."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that says how good reconstructions are: a field of `Row`, or one of its `others`; a column of tables.
+
+    Attributes:
+        label: above its column.
+        format: of its numbers, for `str.format`.
+        higher_is_better: its direction.
+        of: a value for every image, NaN where it says nothing. None for what is not found from pixels alone.
+        over_images: makes the metric of these values, or None if they say nothing; by default their mean.
+        least_size: pixels a side that it needs at least.
+    """
+
+    label: str
+    format: str = "{:.3f}"
+    higher_is_better: bool = True
+    of: OfImages | None = None
+    over_images: Callable[[Float[Tensor, " images"]], float | None] = known_mean
+    least_size: int = 1
+
+
+METRICS: Registry[Metric] = Registry(
+    "metric",
+    {
+        "fidelity": Metric("Fidelity"),
+        "cosine_similarity": Metric("CS", of=lambda found, originals, _: cosine_similarity(found, originals)),
+        "hole_fidelity": Metric("in the hole", of=hole_fidelity),
+        "hole_error": Metric("MSE in the hole", higher_is_better=False, of=hole_error),
+        "composite_fidelity": Metric("Composite"),
+        "ssim": Metric(
+            "SSIM",
+            of=lambda found, originals, _: structural_similarity(found, originals),
+            least_size=SSIM_SIDE,
+        ),
+        "psnr": Metric(
+            "PSNR / dB",
+            "{:.1f}",
+            of=lambda found, originals, _: squared_error(found, originals),
+            over_images=known_psnr,
+        ),
+        "accuracy": Metric("Accuracy", "{:.2%}"),
+        "composite_accuracy": Metric("of the composite", "{:.2%}"),
+    },
+)
+"""All metrics by their names, which are fields of `Row`, or keys of its `others` where a user registered them."""
+
+BUILT_IN = tuple(METRICS)
+"""Those that are fields of `Row`."""

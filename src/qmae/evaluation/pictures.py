@@ -12,7 +12,7 @@ from torch import Tensor
 from qmae.data.choices import Readout
 from qmae.data.masks import Masks
 from qmae.evaluation.evaluate import complete
-from qmae.evaluation.grouping import groups, settings_of_model
+from qmae.evaluation.grouping import groups
 from qmae.models.base import Model
 from qmae.simulation.states import read_out
 
@@ -53,7 +53,7 @@ def pictures(
         InputError: an original is all black; it is named by its index.
     """
     chosen = list(subjects)
-    names = groups([(subject.name, settings_of_model(subject)) for subject in chosen])
+    names = groups([(subject.name, subject.settings) for subject in chosen])
     made = (complete(subject, images, masks, device=device) for subject in chosen)
     outputs = dict(zip(names, made, strict=True))
     return Pictures(

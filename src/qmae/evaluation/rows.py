@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
 from qmae.data.choices import Placement, Readout
 from qmae.errors import InputError
 from qmae.models.baselines import BASELINES, BaselineEntry
+from qmae.models.choices import Design, Kind
 from qmae.models.presets import PRESETS, Preset
 
 FORMAT = 2
@@ -27,6 +28,7 @@ class Row:
 
     Attributes:
         model: the preset, network, design or baseline: `qmae`, `unet`, `tied`, `nothing`, ...
+        kind: what it is.
         mask_ratio: share of the pixels that was hidden in this evaluation.
         trained_ratio: share that was hidden in training; None for a baseline.
         placement: where the masks lie.
@@ -60,9 +62,11 @@ class Row:
         hole_images: how many images are not black inside the hole.
         data: the images' source; None if they were not loaded by `TestSet.load`.
         classifier_accuracy: of the classifier on the originals, the ceiling of `accuracy`.
+        others: metrics that a user registered, by their names.
     """
 
     model: str
+    kind: Kind
     mask_ratio: float
     trained_ratio: float | None
     placement: Placement
@@ -93,6 +97,11 @@ class Row:
     hole_images: int | None = None
     data: str | None = None
     classifier_accuracy: float | None = None
+    others: dict[str, float | None] = field(default_factory=dict)
+
+    def value(self, metric: str) -> float | None:
+        """The value of a metric; None if it was not measured."""
+        return self.others[metric] if metric in self.others else getattr(self, metric, None)
 
     @property
     def group(self) -> str:
@@ -101,16 +110,27 @@ class Row:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Row:
-        """Rebuild a row from `metrics.json`."""
+        """Rebuild a row from `metrics.json`; in older files of this format it does not say its kind."""
         by_class = values["accuracy_by_class"]
         # JSON knows no NaN: it is written as null.
-        unknown = {field.name: float("nan") for field in fields(cls) if field.type == "float"}
+        unknown = {one.name: float("nan") for one in fields(cls) if one.type == "float"}
         restored = {
+            "kind": values["kind"] if "kind" in values else _kind_of_older(values),
             "fidelity_interval": tuple(values["fidelity_interval"]),
             "accuracy_by_class": by_class and {int(label): accuracy for label, accuracy in by_class.items()},
         }
         known = {name: value for name, value in values.items() if value is not None or name not in unknown}
         return cls(**{**unknown, **known, **restored})
+
+
+def _kind_of_older(values: dict[str, Any]) -> Kind:
+    """The kind of what a row is of that does not say it; then there were no names but these."""
+    name = values["model"]
+    if values["trained_ratio"] is None:
+        return "original" if name == "original" else "baseline"
+    if name in get_args(Design):
+        return "design"
+    return "network" if name in PRESETS and PRESETS[name].kind == "network" else "quantum"
 
 
 def group_of(model: str, variant: str) -> str:

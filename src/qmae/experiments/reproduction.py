@@ -20,7 +20,7 @@ from qmae.evaluation.rows import Row, metrics_json
 from qmae.models.base import Model
 from qmae.models.config import ModelConfig
 from qmae.training.config import TrainingConfig
-from qmae.training.loop import History
+from qmae.training.history import History
 from qmae.training.runs import Run
 
 TABLE_RATIO = 0.25
@@ -130,7 +130,7 @@ def reproduce(
     Args:
         protocol: what to do.
         folder: the run folders go to `folder / "runs"`.
-        classifier: judges the reconstructions; by default the one that ships with the package.
+        classifier: of the reconstructions; by default the one that ships with the package.
         device: where to compute.
         progress: told of every training step and every image classified.
         on_rows: called with new rows as soon as they are known.

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
-from qmae._values import choice
+from qmae._values import choice, flat
 from qmae.data.batches import check_batch, check_visible
 from qmae.data.checks import brightest_of, check_lit, check_pixels, check_tensor, has_values
 from qmae.data.choices import Readout
@@ -83,7 +83,7 @@ class Model(ABC):
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """What sets it apart from others of its name, but for its parameters."""
+        """All that fixes what it is but its name and its parameters, by names such as `patch.ratio`."""
         return {}
 
     def complete(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Outputs:
@@ -202,6 +202,11 @@ class TrainableModel(Model, nn.Module):
     def parameter_count(self) -> int:
         """Number of trainable numbers."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Its config."""
+        return flat(asdict(self.config))
 
     @property
     def made_for(self) -> PatchMask:

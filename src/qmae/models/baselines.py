@@ -3,12 +3,16 @@
 They have the interface of `MaskedAutoencoder`: `fidelity` and `probabilities` of images under masks.
 """
 
+# What is made of images has them, and not None.
+# pyright: reportIncompatibleVariableOverride=false
+
 from __future__ import annotations
 
 import sys
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from numbers import Real
 from typing import Any
 
@@ -29,6 +33,9 @@ from qmae.simulation.states import embed
 AT_ONCE = 2**23
 """Numbers of an intermediate result that are held at a time: 32 MiB of single precision."""
 
+DISTANCES = 2**21
+"""Of these so many are held at a time: 8 MiB, which the caches of processors hold in good part."""
+
 
 class PixelModel(Model):
     """Images of unit norm, compared and read out as if they were the output states of a model."""
@@ -36,6 +43,8 @@ class PixelModel(Model):
     kind = "baseline"
     size: int | None = None
     """Pixels a side of the images that it is for; None for any."""
+    made_of: Float[Tensor, "images size size"] | None = None
+    """The images that it is made of; None for what needs none."""
 
     def fitted(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """The images in single precision or better; see `Model.fitted`."""
@@ -112,7 +121,7 @@ class Nothing(Baseline):
 
 
 class MeanPatch(Baseline):
-    """Fill the hole with the mean of the training images at that place.
+    """Fill the hole with the mean of the training images at that position.
 
     Args:
         images: the training images.
@@ -124,7 +133,8 @@ class MeanPatch(Baseline):
     name = "mean"
 
     def __init__(self, images: Float[Tensor, "images size size"]) -> None:
-        self.mean = training_images(images).mean(0)
+        self.made_of = training_images(images)
+        self.mean = self.made_of.mean(0)
         self.size, self.parameter_count = len(self.mean), self.mean.numel()
 
     def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
@@ -134,7 +144,7 @@ class MeanPatch(Baseline):
 
 
 class TokenPatch(Baseline):
-    """Fill the hole with one patch for every place that is best for the mean fidelity.
+    """Fill the hole with one patch for every position that is best for the mean fidelity.
 
     It is what a quantum model reaches by its tokens alone: the circuit left out, so that nobody takes the tokens' work
     for the circuit's. Found by L-BFGS for every kind of mask that it meets.
@@ -148,11 +158,12 @@ class TokenPatch(Baseline):
     """
 
     name = "token"
+    made_of: Float[Tensor, "images size size"]
 
     def __init__(self, images: Float[Tensor, "images size size"], iterations: int = 30) -> None:
-        self.images, self.iterations = training_images(images), whole(iterations, "number of iterations", 1)
-        check_lit(self.images)
-        self.size, self.parameter_count = self.images.shape[-1], self.images[0].numel()
+        self.made_of, self.iterations = training_images(images), whole(iterations, "number of iterations", 1)
+        check_lit(self.made_of)
+        self.size, self.parameter_count = self.made_of.shape[-1], self.made_of[0].numel()
         self.tokens: dict[PatchMask, Float[Tensor, "size size"]] = {}
 
     @property
@@ -164,24 +175,24 @@ class TokenPatch(Baseline):
         """Put the pixels of the patch into the hole."""
         visible = self.visible(visible, masks)
         if masks.patch not in self.tokens:
-            self.tokens[masks.patch] = self._fit(masks.patch)
+            self.tokens[masks.patch] = self._fit(self.made_of, masks.patch)
         return torch.where(masks.hidden, self.tokens[masks.patch].to(visible), visible)
 
     # Whoever measures it computes without gradients.
     @torch.inference_mode(False)
     @torch.enable_grad()
-    def _fit(self, patch: PatchMask) -> Float[Tensor, "size size"]:
-        all_masks = patch.sample(len(self.images), generator=torch.Generator().manual_seed(0))
-        token = self.images.mean(0).requires_grad_()
+    def _fit(self, originals: Float[Tensor, "images size size"], patch: PatchMask) -> Float[Tensor, "size size"]:
+        all_masks = patch.sample(len(originals), generator=torch.Generator().manual_seed(0))
+        token = originals.mean(0).requires_grad_()
         optimizer = torch.optim.LBFGS([token], max_iter=self.iterations, line_search_fn="strong_wolfe")
 
         def loss() -> Float[Tensor, ""]:
             optimizer.zero_grad()
             total = token.new_zeros(())
-            for images, masks in in_batches(self.images, all_masks):
+            for images, masks in in_batches(originals, all_masks):
                 filled = torch.where(masks.hidden, token, images).flatten(1)
                 lost = 1 - (embed(filled) * embed_originals(images)).sum(1) ** 2
-                part = lost.sum() / len(self.images)
+                part = lost.sum() / len(originals)
                 part.backward()
                 total += part.detach()
             return total
@@ -207,19 +218,30 @@ class Ridge(Baseline):
     """
 
     name = "ridge"
+    made_of: Float[Tensor, "images size size"]
 
     def __init__(self, images: Float[Tensor, "images size size"], penalty: float = 1e-4) -> None:
         if not isinstance(penalty, Real) or isinstance(penalty, bool) or not 0 < penalty <= sys.float_info.max:
             raise InputError(f"a penalty of {shown(penalty)} leaves the regression undetermined: choose a positive one")
-        images = training_images(images)
-        self.size, pixels = images.shape[-1], images.flatten(1)
-        self.mean = pixels.mean(0, dtype=torch.double)
-        self.covariance = torch.zeros(len(self.mean), len(self.mean), dtype=torch.double)
+        self.made_of, self.penalty = training_images(images), penalty
+        self.size, pixels = self.made_of.shape[-1], self.made_of[0].numel()
+        self.parameter_count = pixels * (pixels + 3) // 2
+        self._last: tuple[PatchMask, list[int], Float[Tensor, "visible hidden"]] | None = None
+
+    @cached_property
+    def mean(self) -> Float[Tensor, " pixels"]:
+        """Of the training images, in double precision."""
+        return self.made_of.flatten(1).mean(0, dtype=torch.double)
+
+    @cached_property
+    def covariance(self) -> Float[Tensor, "pixels pixels"]:
+        """Of the training images, in double precision."""
+        pixels = self.made_of.flatten(1)
+        covariance = torch.zeros(len(self.mean), len(self.mean), dtype=torch.double)
         for part in pixels.split(max(1, AT_ONCE // len(self.mean))):
             centred = part.double() - self.mean
-            self.covariance.addmm_(centred.T, centred, alpha=1 / len(pixels))
-        self.penalty = penalty
-        self.parameter_count = len(self.mean) * (len(self.mean) + 3) // 2
+            covariance.addmm_(centred.T, centred, alpha=1 / len(pixels))
+        return covariance
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -229,15 +251,32 @@ class Ridge(Baseline):
     def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """Solve once for every mask that occurs."""
         visible = self.visible(visible, masks)
-        pixels, hidden = visible.flatten(1).cpu(), masks.hidden.flatten(1).cpu()
+        pixels = visible.flatten(1).cpu()
         filled = pixels.clone()
-        kinds, kind = hidden.unique(dim=0, return_inverse=True)
-        for index, hole in enumerate(kinds):
+        kinds, kind = masks.position.cpu().unique(dim=0, return_inverse=True)
+        for index, position in enumerate(kinds.tolist()):
             rows = (kind == index).nonzero()[:, 0]
+            hole = masks[rows[:1]].hidden[0].flatten().cpu()
             known = pixels[rows][:, ~hole].double() - self.mean[~hole]
-            weights = self._weights(hole)
+            weights = self._solved(masks.patch, position, hole)
             filled[rows[:, None], hole.nonzero()[:, 0]] = (self.mean[hole] + known @ weights).to(pixels)
         return filled.view_as(visible).to(visible)
+
+    def _measure(
+        self, images: Float[Tensor, "batch size size"], masks: Masks, *wanted: Quantity
+    ) -> list[Float[Tensor, "batch ..."]]:
+        # In the order of the masks, so that none is solved for again in the next part of the images.
+        order = masks.position.unique(dim=0, return_inverse=True)[1].argsort(stable=True)
+        back = order.argsort()
+        return [values[back] for values in super()._measure(images[order], masks[order], *wanted)]
+
+    def _solved(
+        self, patch: PatchMask, position: Any, hole: Bool[Tensor, " pixels"]
+    ) -> Float[Tensor, "visible hidden"]:
+        """The weights of one mask; those of the last one are kept."""
+        if self._last is None or self._last[:2] != (patch, position):
+            self._last = patch, position, self._weights(hole)
+        return self._last[2]
 
     def _weights(self, hole: Bool[Tensor, " pixels"]) -> Float[Tensor, "visible hidden"]:
         of_visible = self.covariance[~hole][:, ~hole]
@@ -262,12 +301,13 @@ class NearestNeighbours(Baseline):
     """
 
     name = "knn"
+    made_of: Float[Tensor, "images size size"]
 
     def __init__(self, images: Float[Tensor, "images size size"], neighbours: int = 5) -> None:
         neighbours = whole(neighbours, "number of neighbours", 1)
-        images = training_images(images)
-        self.images, self.neighbours = images.flatten(1), min(neighbours, len(images))
-        self.size, self.parameter_count = images.shape[-1], images.numel()
+        self.made_of = training_images(images)
+        self.images, self.neighbours = self.made_of.flatten(1), min(neighbours, len(images))
+        self.size, self.parameter_count = self.made_of.shape[-1], self.made_of.numel()
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -277,34 +317,51 @@ class NearestNeighbours(Baseline):
     def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
         """Look at every training image, through the same hole."""
         visible = self.visible(visible, masks)
-        candidates = max(1, AT_ONCE // self.images.shape[1])
-        rows = max(1, AT_ONCE // max(min(candidates, len(self.images)), self.neighbours))
-        parts = (part.flatten(1).split(rows) for part in (visible, masks.hidden))
+        parts = (part.flatten(1).split(max(1, DISTANCES // self.neighbours)) for part in (visible, masks.hidden))
         filled = []
         for pixels, hidden in zip(*parts, strict=True):
-            nearest = self._nearest(pixels, ~hidden, candidates).to(self.images.device)
+            nearest = self._nearest(pixels, ~hidden).to(self.images.device)
             means = embedding_bag(nearest, self.images, mode="mean")
             filled.append(torch.where(hidden, means.to(pixels), pixels))
         return torch.cat(filled).view_as(visible)
 
+    @torch.no_grad()
     @without_autocast()
     def _nearest(
-        self, pixels: Float[Tensor, "batch pixels"], seen: Bool[Tensor, "batch pixels"], at_once: int
+        self, pixels: Float[Tensor, "batch pixels"], seen: Bool[Tensor, "batch pixels"]
     ) -> Int[Tensor, "batch neighbours"]:
         """Which training images are closest: the best of so many at once, and of these the best."""
-        distances, indices = pixels.new_empty(len(pixels), 0), seen.new_empty(len(pixels), 0, dtype=torch.long)
-        first = 0
-        for part in self.images.split(at_once):
-            images = part.to(pixels)
-            # The visible pixels' own norm is the same for all candidates.
-            distance = torch.addmm(seen.to(pixels) @ images.T**2, pixels, images.T, alpha=-2)
-            closest = distance.topk(min(self.neighbours, len(part)), dim=1, largest=False)
-            distances = torch.cat([distances, closest.values], 1)
-            indices = torch.cat([indices, closest.indices + first], 1)
-            distances, order = distances.topk(min(self.neighbours, distances.shape[1]), dim=1, largest=False)
-            indices = indices.gather(1, order)
-            first += len(part)
-        return indices
+        candidates = max(1, min(DISTANCES // 512, AT_ONCE // pixels.shape[1]))
+        rows = max(1, DISTANCES // max(candidates, self.neighbours))
+        nearest = [
+            (pixels.new_empty(len(part), 0), seen.new_empty(len(part), 0, dtype=torch.long))
+            for part in pixels.split(rows)
+        ]
+        # One piece of memory for all distances: allocators would not find the old ones again.
+        held = pixels.new_empty(min(rows, len(pixels)) * min(candidates, len(self.images)))
+        for first in range(0, len(self.images), candidates):
+            images = self.images[first : first + candidates].to(pixels)
+            squares = images.square().T
+            for index, (part, visible) in enumerate(zip(pixels.split(rows), seen.split(rows), strict=True)):
+                distance = held[: len(part) * len(images)].view(len(part), len(images))
+                # The visible pixels' own norm is the same for all candidates.
+                torch.mm(visible.to(pixels), squares, out=distance).addmm_(part, images.T, alpha=-2)
+                nearest[index] = self._closer(*nearest[index], distance, first)
+        return torch.cat([indices for _, indices in nearest])
+
+    def _closer(
+        self,
+        distances: Float[Tensor, "part known"],
+        indices: Int[Tensor, "part known"],
+        others: Float[Tensor, "part candidates"],
+        first: int,
+    ) -> tuple[Float[Tensor, "part neighbours"], Int[Tensor, "part neighbours"]]:
+        """The closest of those known and others, which are counted from `first`: distances and indices."""
+        closest = others.topk(min(self.neighbours, others.shape[1]), dim=1, largest=False)
+        distances = torch.cat([distances, closest.values], 1)
+        indices = torch.cat([indices, closest.indices + first], 1)
+        distances, order = distances.topk(min(self.neighbours, distances.shape[1]), dim=1, largest=False)
+        return distances, indices.gather(1, order)
 
 
 def training_images(images: Float[Tensor, "images size size"]) -> Float[Tensor, "images size size"]:

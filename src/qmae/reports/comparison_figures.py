@@ -12,10 +12,9 @@ from matplotlib.figure import Figure
 
 from qmae.evaluation.comparison import Comparison
 from qmae.evaluation.rows import label
-from qmae.models.free import DESIGNS
 from qmae.reports.labels import Label, place_labels
 from qmae.reports.style import colour_of, plain_numbers
-from qmae.training.loop import History
+from qmae.training.history import History
 
 PALETTE = ("#3a7d44", "#8e5ea2", "#b8860b", "#c23b75")
 """Of classical networks, and of all else that has no color of its own; there are always more."""
@@ -37,14 +36,14 @@ def over_parameters(comparison: Comparison) -> Figure:
     labels = []
     for name, rows in comparison.models.items():
         height = mean(row.fidelity for row in rows)
-        if rows[0].model in DESIGNS:
+        if rows[0].kind == "design":
             axes.axhline(height, color=DESIGN, ls="--", lw=1)
             labels.append(Label(label(name), height, side="left", color=DESIGN))
         elif rows[0].parameters == 0:
             axes.axhline(height, color="black", ls="--", lw=1)
             labels.append(Label(label(name), height))
         else:
-            color = "#0b6e99" if rows[0].angles else "#7a7a7a"
+            color = "#0b6e99" if rows[0].kind == "quantum" else "#7a7a7a"
             axes.plot([row.parameters for row in rows], [row.fidelity for row in rows], "o", color=color, ms=5)
             labels.append(Label(label(name), height, float(rows[0].parameters)))
     axes.set_xscale("log")
@@ -63,8 +62,8 @@ def over_cost(comparison: Comparison) -> Figure:
     """
     figure = Figure(figsize=(10, 7.5), layout="constrained")
     panels = figure.subplots(2, 2, sharey="row", sharex="col")
-    models = {name: rows for name, rows in comparison.models.items() if rows[0].model not in DESIGNS}
-    quantum = [name for name, rows in models.items() if rows[0].angles]
+    models = {name: rows for name, rows in comparison.models.items() if rows[0].kind != "design"}
+    quantum = [name for name, rows in models.items() if rows[0].kind == "quantum"]
     colors = palette(quantum)
     for name in quantum:  # for the legend, also where an axis has no value
         panels[0, 0].plot([], [], "o", color=colors[name], ms=5, label=label(name))
@@ -171,8 +170,8 @@ def _smooth(history: History) -> tuple[np.ndarray, np.ndarray]:
 def _colors(comparison: Comparison) -> dict[str, str]:
     """A color for every model that is measured under all masks, from the best to the worst."""
     models = comparison.models
-    names = [name for name, rows in models.items() if rows[0].model not in DESIGNS and name != "original"]
-    trained = [name for name in names if models[name][0].trained_ratio is not None]
+    names = [name for name, rows in models.items() if rows[0].kind not in ("design", "original")]
+    trained = [name for name in names if models[name][0].kind != "baseline"]
     colors = palette(trained) | greys([name for name in names if name not in trained])
     return {name: colors[name] for name in names}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from qmae._files import to_json, write_atomically
+from qmae.evaluation.metrics import METRICS
 from qmae.evaluation.rows import Row, label
 from qmae.experiments.reproduction import PAPER, RATIOS, TABLE_RATIO, Results
 from qmae.models.baselines import BASELINES
@@ -14,13 +15,14 @@ from qmae.reports.figures import mask_ratios, reconstructions, training_loss
 from qmae.reports.style import render
 from qmae.reports.tables import html, over_seeds, spread, table
 
-METRICS = {"fidelity": "Fidelity", "cosine_similarity": "CS", "ssim": "SSIM", "accuracy": "Accuracy"}
+COLUMNS = {name: METRICS[name].label for name in ("fidelity", "cosine_similarity", "ssim", "accuracy")}
+"""Those of the paper's Table 1."""
 PAPER_CLASSIFIER = 0.9933
 TOKEN_NOTE = """ The 50% token spans the image, so holes on the left and on the right get different halves of it: in \
 effect a token per column of holes, which the other models lack."""
 
 
-def write_report(results: Results, folder: Path) -> None:
+def write_reproduction(results: Results, folder: Path) -> None:
     """Write `metrics.json`, `report.md`, `report.html` and `figures/*.png` into a folder."""
     nothing = mean(row.fidelity for row in results.select(model="nothing", mask_ratio=TABLE_RATIO))
     figures = {
@@ -90,17 +92,17 @@ another shape is repeated or cut to fit.{TOKEN_NOTE if protocol.placement == "gr
 
 def model_table(results: Results, *, ratio: float, readout: str, beside_paper: bool = False) -> str:
     """Every model and baseline at one mask ratio through one readout, on request beside the paper's Table 1."""
-    paper_metrics = METRICS if beside_paper else {}
+    paper_metrics = COLUMNS if beside_paper else {}
     header = [
         "Model",
         "Parameters",
-        *METRICS.values(),
-        *(f"paper: {metric}" for metric in paper_metrics.values()),
+        *COLUMNS.values(),
+        *(f"paper: {label}" for label in paper_metrics.values()),
     ]
     lines = []
     for model, name in _models().items():
         if rows := trained_for(results, model, ratio, readout):
-            ours = [over_seeds(rows, metric) for metric in METRICS]
+            ours = [over_seeds(rows, metric) for metric in COLUMNS]
             paper = [spread([PAPER.get(model, {}).get(metric)], metric) for metric in paper_metrics]
             lines.append([name, f"{rows[0].parameters:,}", *ours, *paper])
     return table(header, lines)
@@ -114,13 +116,13 @@ def _models() -> dict[str, str]:
 
 def ratio_table(results: Results) -> str:
     """Fidelity and accuracy of QMAE and the baselines at every mask ratio (Figure 7)."""
-    header = ["Mask", "Model", *METRICS.values(), "Accuracy (`probability`)"]
+    header = ["Mask", "Model", *COLUMNS.values(), "Accuracy (`probability`)"]
     lines = []
     for ratio in RATIOS:
         for model, name in _models().items():
             if rows := trained_for(results, model, ratio, "amplitude"):
                 squared = trained_for(results, model, ratio, "probability")
-                cells = [*(over_seeds(rows, metric) for metric in METRICS), over_seeds(squared, "accuracy")]
+                cells = [*(over_seeds(rows, metric) for metric in COLUMNS), over_seeds(squared, "accuracy")]
                 lines.append([f"{ratio:.1%}", name, *cells])
     return "Readout `amplitude`, but for the last column.\n\n" + table(header, lines)
 
@@ -130,11 +132,11 @@ def common_table(results: Results) -> str:
     lines = []
     for ratio in RATIOS:
         rows = results.select(model="qmae", trained_ratio=ratio, mask_ratio=TABLE_RATIO, readout="amplitude")
-        lines.append([f"{_models()['qmae']} trained at {ratio:.1%}", *(over_seeds(rows, metric) for metric in METRICS)])
+        lines.append([f"{_models()['qmae']} trained at {ratio:.1%}", *(over_seeds(rows, metric) for metric in COLUMNS)])
     for model in (name for name in BASELINES if name != "original"):
         rows = at_table_ratio(results, model)
-        lines.append([label(model), *(over_seeds(rows, metric) for metric in METRICS)])
-    return table([f"Measured at {TABLE_RATIO:.0%}", *METRICS.values()], lines)
+        lines.append([label(model), *(over_seeds(rows, metric) for metric in COLUMNS)])
+    return table([f"Measured at {TABLE_RATIO:.0%}", *COLUMNS.values()], lines)
 
 
 def claim_table(results: Results) -> str:
@@ -166,12 +168,12 @@ def closer_readout(results: Results) -> str:
     """Say by which readout more of the paper's figures that depend on it are met more closely."""
     closer = {"probability": [], "amplitude": []}
     for model, figures in PAPER.items():
-        for metric in set(METRICS) - {"fidelity"}:
+        for metric in set(COLUMNS) - {"fidelity"}:
             gaps = {
                 readout: abs(_mean(at_table_ratio(results, model, readout), metric) - figures[metric])
                 for readout in closer
             }
-            closer[min(closer, key=gaps.__getitem__)].append(f"{model.upper()} {METRICS[metric]}")
+            closer[min(closer, key=gaps.__getitem__)].append(f"{model.upper()} {COLUMNS[metric]}")
     said = [f"`{readout}` comes closer in {', '.join(sorted(names))}" for readout, names in closer.items() if names]
     return "Of its figures that depend on it, " + "; ".join(said) + "."
 
@@ -186,11 +188,12 @@ def accuracy_gap(results: Results, readout: str) -> str:
 
 
 def better_in(results: Results) -> str:
-    """In how many of the known metrics QMAE's mean over seeds is above QAE's, by readout."""
+    """In how many of the known metrics QMAE's mean over seeds is better than QAE's, by readout."""
     counts = []
     for readout in ("probability", "amplitude"):
         ours, theirs = (at_table_ratio(results, model, readout) for model in ("qmae", "qae"))
-        leads = [_mean(ours, metric) - _mean(theirs, metric) for metric in METRICS]
+        signs = {metric: 1 if METRICS[metric].higher_is_better else -1 for metric in COLUMNS}
+        leads = [sign * (_mean(ours, metric) - _mean(theirs, metric)) for metric, sign in signs.items()]
         known = [lead for lead in leads if lead == lead]
         counts.append(f"{sum(lead > 0 for lead in known)} of {len(known)} (`{readout}`)")
     return ", ".join(counts)
@@ -227,5 +230,5 @@ def trained_for(results: Results, model: str, ratio: float, readout: str) -> lis
 
 
 def _mean(rows: Sequence[Row], metric: str) -> float:
-    known = [value for row in rows if (value := getattr(row, metric)) is not None]
+    known = [value for row in rows if (value := row.value(metric)) is not None]
     return mean(known) if known else float("nan")

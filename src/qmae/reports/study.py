@@ -8,9 +8,9 @@ from statistics import mean
 from qmae._files import to_json, write_atomically
 from qmae.evaluation.comparison import Comparison
 from qmae.evaluation.rows import label
-from qmae.experiments.study import MAIN, StudyResults
+from qmae.experiments.plans import MAIN, StudyResults
 from qmae.models.free import DESIGNS
-from qmae.reports.comparison import LEGEND, figures, histories, result_table, standing, write_pages
+from qmae.reports.comparison import LEGEND, figures, result_table, standing, write_pages
 from qmae.reports.comparison_figures import over_mask_ratio
 from qmae.reports.tables import over_seeds, table
 
@@ -19,7 +19,7 @@ def write_study(results: StudyResults, folder: Path) -> None:
     """Write `metrics.json`, `report.md`, `report.html` and the figures into a folder."""
     write_atomically(folder / "metrics.json", to_json(results.to_json()))
     main = results.comparisons[MAIN]
-    drawn = figures(main, histories(main, results.runs))
+    drawn = figures(main, results.histories)
     drawn["mask-ratio.png"] = over_mask_ratio([*results.comparisons.values()])
     write_pages(folder, markdown(results), drawn)
 
@@ -94,6 +94,6 @@ def class_table(comparison: Comparison) -> str:
 def mask_table(results: StudyResults, metric: str) -> str:
     """One metric of every model under every kind of masks."""
     by_mask = [comparison.models for comparison in results.comparisons.values()]
-    names = [name for name, rows in results.comparisons[MAIN].models.items() if rows[0].model not in DESIGNS]
+    names = [name for name, rows in results.comparisons[MAIN].models.items() if rows[0].kind != "design"]
     lines = [[label(name), *(over_seeds(models.get(name, []), metric) for models in by_mask)] for name in names]
     return table(["Model", *results.comparisons], lines)

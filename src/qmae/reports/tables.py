@@ -8,6 +8,7 @@ from statistics import mean, stdev
 
 from markdown_it import MarkdownIt
 
+from qmae.evaluation.metrics import METRICS
 from qmae.evaluation.rows import Row
 
 
@@ -34,15 +35,15 @@ code {{ background: #f3f4f6; padding: .1em .3em; border-radius: 3px; }}
 
 def over_seeds(rows: Sequence[Row], metric: str) -> str:
     """Mean of a metric over seeds, and the standard deviation where there are several."""
-    return spread([getattr(row, metric) for row in rows], metric)
+    return spread([row.value(metric) for row in rows], metric)
 
 
 def spread(values: Iterable[float | None], metric: str = "fidelity") -> str:
-    """Mean and, of several values, standard deviation; accuracies in percent."""
+    """Mean and, of several values, standard deviation, in the format of a metric."""
     known = [value for value in values if value is not None]
     if not known:
         return "–"
-    form = "{:.2%}" if "accuracy" in metric else "{:.1f}" if metric == "psnr" else "{:.3f}"
+    form = METRICS[metric].format if metric in METRICS else "{:.3f}"
     return form.format(mean(known)) + (f" ± {form.format(stdev(known))}" if len(known) > 1 else "")
 
 
