@@ -17,11 +17,13 @@ from qmae.ansatz.blocks import BLOCKS, Block, Gate, ring
 from qmae.circuits.devices import verify
 from qmae.circuits.templates import BlockLayers
 from qmae.data.datasets import DATASETS, from_arrays
-from qmae.evaluation.comparison import compare
-from qmae.evaluation.measuring import all_baselines
-from qmae.models.baselines import BASELINES, Baseline, BaselineEntry
+from qmae.evaluation.comparison import compare_models
+from qmae.evaluation.metrics import METRICS, Metric
+from qmae.experiments.contenders import line_up
+from qmae.models.baselines import BASELINES, BaselineEntry, all_baselines
 from qmae.models.bottlenecks import BOTTLENECKS, Bottleneck
 from qmae.models.networks import NETWORKS
+from qmae.models.pixels import Baseline
 from qmae.models.presets import PRESETS, Preset
 from qmae.models.registry import preset_config
 from qmae.reports.comparison import result_table
@@ -99,6 +101,14 @@ PRESETS.register("qmae-ring", Preset("quantum", {"block": "ring", "layers": 3}, 
 PRESETS.register("ones", Preset("quantum", {"bottleneck": "herald-ones"}, {"epochs": 1}, label="ones kept"))
 
 
+# A metric: a number of every image, of which tables show the mean.
+def hole_brightness(reconstructions, originals, hidden):  # all [images, size, size]
+    return reconstructions.where(hidden, 0).sum((1, 2)) / hidden.sum((1, 2))  # [images]
+
+
+METRICS.register("hole_brightness", Metric("Brightness in the hole", "{:.2f}", of=hole_brightness))
+
+
 def by_hand(angles, wires):
     """The ring as PennyLane users write it."""
     n, angles = len(wires), iter(angles.reshape(-1))
@@ -132,7 +142,7 @@ def main(folder):
     circuits = [circuit for run in runs[2:] for circuit in verify(run.load(), test.images[:3], masks)]
     agrees = all(circuit.agrees for circuit in circuits)
     print(f"{max(differences()):.1e} from the ring by hand, {len(circuits)} circuits agree: {agrees}", file=sys.stderr)
-    print(result_table(compare(runs, all_baselines("bars", patch.image_size), test)))
+    print(result_table(compare_models(line_up(runs), all_baselines("bars", patch.image_size), test)))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from qmae.data.batches import hide
 from qmae.data.images import load_images
 from qmae.data.masks import Masks, PatchMask
 from qmae.evaluation.metrics import cosine_similarity
-from qmae.models.baselines import Baseline, MeanPatch, NearestNeighbours, Nothing, Original, Ridge, TokenPatch
+from qmae.models.baselines import MeanPatch, NearestNeighbours, Nothing, Ridge, TokenPatch
+from qmae.models.pixels import Baseline, Original
 
 
 @pytest.fixture(scope="module")

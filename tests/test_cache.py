@@ -14,7 +14,8 @@ from qmae.evaluation.cache import Cache, digest
 from qmae.evaluation.classifier import build_classifier
 from qmae.evaluation.evaluate import TestSet
 from qmae.evaluation.measuring import measure_baseline
-from qmae.models.baselines import MeanPatch, NearestNeighbours, Nothing, Original, Ridge, TokenPatch
+from qmae.models.baselines import MeanPatch, NearestNeighbours, Nothing, Ridge, TokenPatch
+from qmae.models.pixels import Original
 
 PATCH = PatchMask(8, 0.25)
 

@@ -13,8 +13,9 @@ from qmae.evaluation.evaluate import TestSet
 from qmae.evaluation.pictures import Pictures
 from qmae.experiments.contenders import line_up
 from qmae.models.autoencoder import MaskedAutoencoder
-from qmae.models.baselines import MeanPatch, Nothing, Original
+from qmae.models.baselines import MeanPatch, Nothing
 from qmae.models.networks import ClassicalConfig
+from qmae.models.pixels import Original
 from qmae.reports.comparison import standing
 from qmae.training.config import TrainingConfig
 from qmae.training.runs import Run

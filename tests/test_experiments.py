@@ -7,8 +7,7 @@ import torch
 
 from qmae.data.masks import PatchMask
 from qmae.evaluation.classifier import build_classifier
-from qmae.evaluation.evaluate import TestSet, complete, save_reconstructions
-from qmae.evaluation.pictures import first_of_each_class
+from qmae.evaluation.evaluate import TestSet, complete, first_of_each_class, save_reconstructions
 from qmae.experiments.reproduction import RATIOS, Protocol, reproduce
 from qmae.models.autoencoder import MaskedAutoencoder
 from qmae.models.baselines import Nothing

@@ -12,7 +12,6 @@ from qmae.evaluation.comparison import Comparison, compare_models, histories_of
 from qmae.evaluation.evaluate import TestSet
 from qmae.evaluation.grouping import in_words, variants
 from qmae.evaluation.pictures import pictures
-from qmae.evaluation.rows import label
 from qmae.experiments.contenders import line_up
 from qmae.models.autoencoder import MaskedAutoencoder
 from qmae.models.baselines import MeanPatch, NearestNeighbours, Nothing, Ridge
@@ -20,6 +19,7 @@ from qmae.models.config import ModelConfig
 from qmae.models.free import FreeConfig
 from qmae.models.networks import ClassicalConfig
 from qmae.reports.comparison import figures, markdown, standings
+from qmae.reports.names import label
 from qmae.training.config import TrainingConfig
 from qmae.training.runs import Run
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from qmae.errors import InputError
-from qmae.evaluation.rows import from_floor_to_ceiling, label
 from qmae.models.baselines import BASELINES, BaselineEntry, build_baselines
 from qmae.reports.comparison_figures import greys, palette
+from qmae.reports.names import from_floor_to_ceiling, label
 from qmae.reports.style import colour_of
 
 

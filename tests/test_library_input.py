@@ -14,9 +14,10 @@ from qmae.errors import InputError
 from qmae.evaluation import metrics
 from qmae.evaluation.evaluate import complete
 from qmae.models.base import embed_references
-from qmae.models.baselines import MeanPatch, NearestNeighbours, Nothing, Original, Ridge, TokenPatch
+from qmae.models.baselines import MeanPatch, NearestNeighbours, Nothing, Ridge, TokenPatch
 from qmae.models.free import FreeConfig, FreeModel
 from qmae.models.networks import ClassicalConfig, ClassicalModel
+from qmae.models.pixels import Original
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 

@@ -20,16 +20,17 @@ from qmae.errors import InputError
 from qmae.evaluation.bootstrap import bootstrap_interval
 from qmae.evaluation.classifier import build_classifier
 from qmae.evaluation.comparison import Comparison
-from qmae.evaluation.evaluate import TestSet, complete
+from qmae.evaluation.evaluate import TestSet, complete, first_of_each_class
 from qmae.evaluation.metrics import cosine_similarity, hole_fidelity, without_rounding
-from qmae.evaluation.pictures import Pictures, first_of_each_class
+from qmae.evaluation.pictures import Pictures
 from qmae.evaluation.rows import Row, merged, read_rows
 from qmae.models.autoencoder import MaskedAutoencoder
 from qmae.models.base import BATCH_PIXELS, Model
-from qmae.models.baselines import AT_ONCE, Baseline, MeanPatch, NearestNeighbours, Nothing, Original, Ridge, TokenPatch
+from qmae.models.baselines import AT_ONCE, MeanPatch, NearestNeighbours, Nothing, Ridge, TokenPatch
 from qmae.models.choices import Kind
 from qmae.models.free import FreeConfig
 from qmae.models.networks import ClassicalConfig
+from qmae.models.pixels import Baseline, Original
 from qmae.models.registry import build_model
 from qmae.reports.comparison import standing
 from samples import LiveTensors

@@ -33,6 +33,7 @@ def test_what_was_added_has_its_row_in_the_table_beside_all_else(outside):
         "original",
     }
     assert (table["one gray"]["Parameters"], table["one layer"]["Parameters"]) == ("1", f"{65 * 64:,}")
+    assert table["black fill"]["Brightness in the hole"] == "0.00" != table["original"]["Brightness in the hole"]
     fidelity = {label: float(cells["Fidelity"].split()[0]) for label, cells in table.items()}
     assert fidelity["black fill"] < fidelity["one gray"] < fidelity["original"]
 

@@ -11,9 +11,10 @@ from qmae.ansatz.ansatz import Ansatz
 from qmae.ansatz.blocks import BLOCKS
 from qmae.data.masks import Masks
 from qmae.errors import InputError
-from qmae.models.baselines import MeanPatch, NearestNeighbours, Nothing, Original, Ridge, TokenPatch
+from qmae.models.baselines import MeanPatch, NearestNeighbours, Nothing, Ridge, TokenPatch
 from qmae.models.free import FreeConfig, FreeModel
 from qmae.models.networks import ClassicalConfig, ClassicalModel
+from qmae.models.pixels import Original
 from qmae.simulation.blocks import block_unitaries, unitaries_of
 from qmae.simulation.dense import DenseEncoder
 from qmae.simulation.environments import angles_of, matrices, sweep

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from qmae.evaluation.rows import Row
     from qmae.models.autoencoder import MaskedAutoencoder
     from qmae.models.base import Model, Outputs
-    from qmae.models.baselines import MeanPatch, NearestNeighbours, Nothing, Original, Ridge, TokenPatch
+    from qmae.models.baselines import MeanPatch, NearestNeighbours, Nothing, Ridge, TokenPatch
     from qmae.models.config import ModelConfig
+    from qmae.models.pixels import Original
     from qmae.models.registry import create_model, from_pretrained, list_models
     from qmae.simulation.states import embed
     from qmae.training.config import TrainingConfig
@@ -34,7 +35,7 @@ _HOME = {
     "ModelConfig": "models.config",
     "NearestNeighbours": "models.baselines",
     "Nothing": "models.baselines",
-    "Original": "models.baselines",
+    "Original": "models.pixels",
     "Outputs": "models.base",
     "PatchMask": "data.masks",
     "Ridge": "models.baselines",

@@ -75,9 +75,10 @@ def evaluate(
     from qmae.evaluation.classifier import load_classifier
     from qmae.evaluation.evaluate import TestSet
     from qmae.evaluation.evaluate import save_reconstructions as save
-    from qmae.evaluation.measuring import all_baselines, measure_baseline
+    from qmae.evaluation.measuring import measure_baseline
     from qmae.evaluation.rows import merged, metrics_json, read_rows
     from qmae.experiments.contenders import line_up
+    from qmae.models.baselines import all_baselines
     from qmae.training.runs import Run
 
     opened = Run.open(run)

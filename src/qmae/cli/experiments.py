@@ -127,8 +127,8 @@ def compare(
     from qmae.evaluation.cache import Cache
     from qmae.evaluation.comparison import compare_models, histories_of
     from qmae.evaluation.evaluate import TestSet
-    from qmae.evaluation.measuring import all_baselines
     from qmae.experiments.contenders import common_data, common_patch, line_up
+    from qmae.models.baselines import all_baselines
     from qmae.reports.comparison import write_comparison
     from qmae.training.runs import Run
 

@@ -21,14 +21,14 @@ from qmae.data.masks import PatchMask
 from qmae.errors import InputError
 from qmae.evaluation.bootstrap import bootstrap_interval
 from qmae.evaluation.cache import UNREADABLE, digest, digest_of_module, load_arrays
-from qmae.evaluation.evaluate import TestSet
+from qmae.evaluation.evaluate import TestSet, first_of_each_class
 from qmae.evaluation.grouping import variants
 from qmae.evaluation.measuring import Measurement, identity_of, measure_baseline
 from qmae.evaluation.metrics import METRICS
-from qmae.evaluation.pictures import Pictures, first_of_each_class
+from qmae.evaluation.pictures import Pictures
 from qmae.evaluation.rows import FORMAT, Row, group_of
 from qmae.models.base import TrainableModel
-from qmae.models.baselines import PixelModel
+from qmae.models.pixels import PixelModel
 from qmae.simulation.states import read_out
 from qmae.training.history import History
 

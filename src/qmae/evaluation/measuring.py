@@ -13,27 +13,13 @@ from torch import Tensor
 
 from qmae._files import to_json
 from qmae.data.choices import Readout
-from qmae.data.images import load_images
 from qmae.data.masks import PatchMask
 from qmae.evaluation.cache import UNREADABLE, digest, digest_of_package
-from qmae.evaluation.evaluate import TestSet
+from qmae.evaluation.evaluate import TestSet, first_of_each_class
 from qmae.evaluation.metrics import METRICS
-from qmae.evaluation.pictures import first_of_each_class
 from qmae.evaluation.rows import FORMAT, Row
 from qmae.models.base import Model, Outputs
-from qmae.models.baselines import PixelModel, build_baselines
-
-
-def all_baselines(data: str, size: int) -> list[PixelModel]:
-    """The rows that no table may lack, those of `BASELINES`.
-
-    Black images of the data, which no run is trained on, are left out.
-
-    Args:
-        data: the source of the training images, as `load_images` takes it.
-        size: pixels a side.
-    """
-    return build_baselines(load_images(data, split="train", size=size, skip_black=True)[0])
+from qmae.models.pixels import PixelModel
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from qmae.data.choices import Readout
@@ -62,16 +62,3 @@ def pictures(
         {name: read_out(output.probabilities, readout) for name, output in outputs.items()},
         {name: output.fidelity for name, output in outputs.items()},
     )
-
-
-def first_of_each_class(labels: Int[Tensor, " images"], most: int = 16) -> Int[Tensor, " classes"]:
-    """Index of the first image of every class: pictures are chosen by index, not by looks.
-
-    Args:
-        labels: -1 where unknown; where all are, the first images are chosen.
-        most: images at the most, so that they can be shown side by side.
-    """
-    known = labels[labels >= 0].unique()[:most]
-    if not len(known):
-        return torch.arange(min(len(labels), 10))
-    return torch.stack([(labels == label).nonzero()[0, 0] for label in known])

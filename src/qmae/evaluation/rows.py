@@ -14,9 +14,8 @@ import torch
 
 from qmae.data.choices import Placement, Readout
 from qmae.errors import InputError
-from qmae.models.baselines import BASELINES, BaselineEntry
 from qmae.models.choices import Design, Kind
-from qmae.models.presets import PRESETS, Preset
+from qmae.models.presets import PRESETS
 
 FORMAT = 2
 """Of `metrics.json`; it changes when a number gets another meaning. 2: PSNR is that of the mean squared error."""
@@ -136,25 +135,6 @@ def _kind_of_older(values: dict[str, Any]) -> Kind:
 def group_of(model: str, variant: str) -> str:
     """Name of what rows have in common but for their seed."""
     return f"{model}, {variant}" if variant else model
-
-
-def label(group: str) -> str:
-    """A model's label, and behind it what sets it apart from others of the name; without an entry it is its name."""
-    name, *variant = group.split(", ", 1)
-    entry = entry_of(name)
-    return ", ".join([(entry and entry.label) or name, *variant])
-
-
-def entry_of(name: str) -> Preset | BaselineEntry | None:
-    """What a registry says of a preset or a baseline; None of all else, such as a design."""
-    return next((registry[name] for registry in (BASELINES, PRESETS) if name in registry), None)
-
-
-def from_floor_to_ceiling() -> list[str]:
-    """The names of baselines, networks and quantum models, from the simplest up: the rows of Figure 6."""
-    quantum = [name for name in PRESETS if PRESETS[name].kind == "quantum"]
-    others = [name for name in PRESETS if name not in quantum]
-    return [*reversed([*BASELINES]), *others, *reversed(quantum)]
 
 
 def metrics_json(protocol: dict[str, Any], classifier_accuracy: float | None, rows: Sequence[Row]) -> dict[str, Any]:

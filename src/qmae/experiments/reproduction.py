@@ -13,11 +13,11 @@ from torch import nn
 from qmae._progress import Progress, silent
 from qmae.data.choices import Placement
 from qmae.data.masks import PatchMask
-from qmae.evaluation.evaluate import TestSet
-from qmae.evaluation.measuring import all_baselines
-from qmae.evaluation.pictures import Pictures, first_of_each_class, pictures
+from qmae.evaluation.evaluate import TestSet, first_of_each_class
+from qmae.evaluation.pictures import Pictures, pictures
 from qmae.evaluation.rows import Row, metrics_json
 from qmae.models.base import Model
+from qmae.models.baselines import all_baselines
 from qmae.models.config import ModelConfig
 from qmae.training.config import TrainingConfig
 from qmae.training.history import History

@@ -14,13 +14,13 @@ from qmae.errors import InputError
 from qmae.evaluation.cache import Cache
 from qmae.evaluation.comparison import Comparison, Contender, compare_models, histories_of, identity_of_comparison
 from qmae.evaluation.evaluate import TestSet
-from qmae.evaluation.measuring import all_baselines
 from qmae.evaluation.rows import Row
 from qmae.experiments.ceiling import best_on_validation, searches
 from qmae.experiments.contenders import line_up
 from qmae.experiments.plans import MAIN, Plan, StudyResults
-from qmae.models.baselines import PixelModel
+from qmae.models.baselines import all_baselines
 from qmae.models.free import FreeConfig
+from qmae.models.pixels import PixelModel
 from qmae.models.registry import preset_config
 from qmae.training.config import preset_training
 from qmae.training.parallel import train_all

@@ -19,8 +19,8 @@ from qmae._values import MAX_PARAMETERS, Registry, check_keys, shown
 from qmae.data.masks import Masks, PatchMask
 from qmae.errors import InputError
 from qmae.models.base import TrainableModel
-from qmae.models.baselines import Baseline
 from qmae.models.choices import Kind
+from qmae.models.pixels import Baseline
 from qmae.models.presets import PRESETS
 from qmae.simulation.precision import check_parameters, without_autocast
 

@@ -15,7 +15,7 @@ from qmae.circuits.choices import NoiseKind
 from qmae.circuits.noise import NoisyFidelity, Setting, crossing
 from qmae.circuits.resources import Resources
 from qmae.circuits.shots import Descent, Spread, single_shot_variance
-from qmae.evaluation.rows import label
+from qmae.reports.names import label
 from qmae.reports.style import colour_of
 from qmae.reports.tables import spread, table
 

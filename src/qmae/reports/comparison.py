@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from qmae._files import to_json, write_atomically
 from qmae.evaluation.comparison import Comparison
 from qmae.evaluation.metrics import BUILT_IN, METRICS
-from qmae.evaluation.rows import Row, label, metrics_json
+from qmae.evaluation.rows import Row, metrics_json
 from qmae.reports.comparison_figures import over_cost, over_parameters, training_curves
 from qmae.reports.figures import reconstructions
+from qmae.reports.names import label
 from qmae.reports.style import render
 from qmae.reports.tables import html, over_seeds, table
 from qmae.training.history import History

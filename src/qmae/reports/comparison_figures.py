@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from qmae.evaluation.comparison import Comparison
-from qmae.evaluation.rows import label
 from qmae.reports.labels import Label, place_labels
+from qmae.reports.names import label
 from qmae.reports.style import colour_of, plain_numbers
 from qmae.training.history import History
 

@@ -12,7 +12,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from torch import Tensor
 
 from qmae.evaluation.pictures import Pictures
-from qmae.evaluation.rows import from_floor_to_ceiling, label
+from qmae.reports.names import from_floor_to_ceiling, label
 from qmae.reports.style import FRAME, colour_of
 from qmae.training.history import History
 

@@ -7,11 +7,11 @@ from statistics import mean
 
 from qmae._files import to_json, write_atomically
 from qmae.evaluation.comparison import Comparison
-from qmae.evaluation.rows import label
 from qmae.experiments.plans import MAIN, StudyResults
 from qmae.models.free import DESIGNS
 from qmae.reports.comparison import LEGEND, figures, result_table, standing, write_pages
 from qmae.reports.comparison_figures import over_mask_ratio
+from qmae.reports.names import label
 from qmae.reports.tables import over_seeds, table
 
 

@@ -9,7 +9,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from qmae.evaluation.rows import entry_of
+from qmae.reports.names import entry_of
 
 FRAME = "#e8a33d"
 """Color of the line around what was hidden."""
