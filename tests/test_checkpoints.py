@@ -259,7 +259,7 @@ def test_weights_without_a_checksum_are_read_but_must_be_finite(tmp_path):
         {"trash_wires": None},
     ],
 )
-def test_huge_and_wrong_settings_are_refused_before_anything_is_built(tmp_path, change):
+def test_huge_and_wrong_settings_are_refused_before_anything_is_built(unchecked, tmp_path, change):
     MaskedAutoencoder.from_preset("qmae", patch=PATCH).save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     config["model"] |= change

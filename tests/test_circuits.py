@@ -97,7 +97,7 @@ def test_the_papers_circuit_has_its_wires_and_its_value():
     )
 
 
-def test_bad_kinds_are_refused():
+def test_bad_kinds_are_refused(unchecked):
     with pytest.raises(InputError, match="no overlap 'guess': choose one of swap, inverse"):
         AutoencoderCircuit(Ansatz(2), overlap="guess")
     for trash in ((0, 0), (2,), (-1,), (0, 1)):

@@ -2,6 +2,7 @@
 
 import copy
 from itertools import product
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -178,8 +179,11 @@ def test_a_device_that_is_open_runs_as_one_by_name(tiny):
     assert opened.name == "default.qubit"
     with pytest.raises(InputError, match="is open already: give it its options where it is opened"):
         Target(circuit, qp.device("default.qubit", wires=3), options={"seed": 1})
+
+
+def test_what_is_no_device_is_refused(unchecked):
     with pytest.raises(InputError, match="is no device of PennyLane's"):
-        Target(circuit, 3)
+        Target(AutoencoderCircuit(Ansatz(2)), cast(Any, 3))
 
 
 def test_measured_resets_need_wires_of_their_own_on_any_device():
@@ -232,7 +236,7 @@ def test_options_that_a_device_does_not_take_are_one_line(options):
 
 
 @pytest.mark.parametrize("shots", [0, -1, 10**18, MOST_SHOTS + 1, 1.5, True, "10", float("nan")])
-def test_numbers_of_shots_that_are_none_are_refused(shots):
+def test_numbers_of_shots_that_are_none_are_refused(unchecked, shots):
     with pytest.raises(InputError, match="shots"):
         Target(AutoencoderCircuit(Ansatz(2)), shots=shots)
 

@@ -3,10 +3,15 @@
 import ast
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+import jaxtyping
 import pytest
+import torch
 
 import qmae
+from qmae.cli.common import torch_device
+from qmae.models.base import embed_references
 
 ROOT = Path(qmae.__file__).parent
 ROOMS = (
@@ -76,3 +81,12 @@ def test_the_circuit_as_data_needs_neither_torch_nor_pennylane():
             }
             names |= {(node.module or "").split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
             assert not names & {"torch", "pennylane", "numpy"}, module
+
+
+@pytest.mark.parametrize(
+    ("function", "argument"),
+    [(embed_references, torch.ones(1, 4, 5)), (torch_device, "abacus"), (qmae.PatchMask, "16")],
+)
+def test_types_and_shapes_are_checked_in_every_process_of_the_tests(function: Any, argument: Any):
+    with pytest.raises(jaxtyping.TypeCheckError):
+        function(argument)
