@@ -58,7 +58,7 @@ def beyond_case(request, small_case):
 
 @pytest.fixture
 def unchecked():
-    """Without the checks of types and shapes, so that an argument of a wrong type reaches the package's own error message."""
+    """Without the checks of types and shapes, so that an argument of a wrong type reaches the package's own message."""
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)

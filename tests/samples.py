@@ -2,12 +2,17 @@
 
 import weakref
 from contextlib import contextmanager
+from typing import Any
 
+import pennylane as qp
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from qmae.simulation.channel import Autoencoder
 from qmae.simulation.states import embed
+
+matrix: Any = qp.matrix
+"""PennyLane's annotation knows neither quantum functions nor that the result is an array."""
 
 
 def random_angles(ansatz, seed=0):
@@ -22,6 +27,12 @@ def random_states(qubits, count=2, seed=1):
 def tied(encoder):
     """The paper's model: the decoder is the encoder backwards."""
     return Autoencoder(encoder, encoder)
+
+
+def same_parameters(one, other):
+    """Whether two models have equal parameters of equal names."""
+    ours, theirs = dict(one.named_parameters()), dict(other.named_parameters())
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 def interrupting(after):

@@ -1,5 +1,4 @@
 import numpy as np
-import pennylane as qp
 import pytest
 import torch
 from hypothesis import given
@@ -9,6 +8,7 @@ from qmae.ansatz.ansatz import Ansatz
 from qmae.ansatz.blocks import SU4_BLOCK
 from qmae.circuits.templates import AllPairsBlocks, TwoQubitBlock
 from qmae.simulation.blocks import block_unitaries, collect, deal_out
+from samples import matrix
 
 
 def test_block_has_15_rotations_and_3_cnots_in_the_papers_order():
@@ -75,6 +75,6 @@ def test_shared_rotations_leave_the_circuit_as_it_was(generator):
             for row, pair in zip(every.numpy(), ansatz.pairs, strict=True):
                 TwoQubitBlock(row, pair)
 
-        apart = qp.matrix(one_by_one, wire_order=wires)()
-        together = qp.matrix(AllPairsBlocks, wire_order=wires)(own.numpy(), wires)
+        apart = matrix(one_by_one, wire_order=wires)()
+        together = matrix(AllPairsBlocks, wire_order=wires)(own.numpy(), wires)
         np.testing.assert_allclose(together, apart, atol=1e-12)

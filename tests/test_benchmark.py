@@ -1,6 +1,7 @@
 import sys
 from copy import deepcopy
 
+import numpy as np
 import pytest
 import torch
 
@@ -57,5 +58,4 @@ def test_scaling_is_drawn_and_its_slope_is_an_exponent():
     assert slope(*found[:2]) == pytest.approx(1.5)
     times, memory = scaling(found).axes
     assert [line.get_label() for line in times.lines] == ["1 layer", "2 layers", "slope 1"]
-    assert list(memory.lines[1].get_xdata()) == [16, 64]
-    assert list(memory.lines[1].get_ydata()) == [4, 6]
+    np.testing.assert_array_equal(memory.lines[1].get_data(), [[16, 64], [4, 6]])

@@ -108,6 +108,6 @@ def test_a_network_is_trained_kept_and_loaded_as_a_run(tmp_path, small_data):
 @pytest.mark.usefixtures("unchecked")
 def test_unknown_networks_and_tiny_images_are_refused():
     with pytest.raises(InputError, match="no network 'gpt'"):
-        ClassicalConfig(network="gpt")
+        ClassicalConfig(network="gpt")  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputError, match="8 x 8 pixels at least, not 4"):
         ClassicalConfig(PatchMask(4, 0.25))

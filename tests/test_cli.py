@@ -453,9 +453,9 @@ def test_models_beyond_the_paper_are_runs_like_any_other(command, tmp_path, smal
 
 def test_compare_puts_runs_between_floor_and_ceiling(command, tmp_path, small_data):
     runs = [tmp_path / "network", tmp_path / "quantum"]
+    train = ["train", "--data", small_data, "--size", 8, "--epochs", 1]
     for preset, run in zip(("autoencoder", "qae"), runs, strict=True):
-        train = ["train", "--preset", preset, "--data", small_data, "--size", 8, "--epochs", 1, "--out", run]
-        assert command(*train)[0] == 0
+        assert command(*train, "--preset", preset, "--out", run)[0] == 0
     out = tmp_path / "comparison"
     code, _, errors = command("compare", *runs, "--out", out)
     assert code == 0, errors
@@ -475,7 +475,7 @@ def test_compare_puts_runs_between_floor_and_ceiling(command, tmp_path, small_da
     assert sum(line.startswith("| ") for line in lines) == 2 + len(names)
     assert "| black fill | 0 |" in "\n".join(lines)
     other = tmp_path / "other"
-    assert command(*train[:-2], "--mask-ratio", 0.5, "--out", other)[0] == 0
+    assert command(*train, "--preset", "qae", "--mask-ratio", 0.5, "--out", other)[0] == 0
     assert_refused(command("compare", runs[0], other, "--out", tmp_path / "no"), "other masks or images")
 
 
@@ -483,8 +483,15 @@ def test_study_writes_a_report_and_does_nothing_twice(command, tmp_path, small_d
     from qmae import PatchMask
     from qmae.experiments.study import MAIN, PLANS, Plan
 
-    masks, seeds = {MAIN: PatchMask(8, 0.25)}, {"qmae": 1, "qae": 1}
-    plan = Plan(masks, seeds, designs=("tied",), restarts=1, search_epochs=1, epochs=1, data=str(small_data))
+    plan = Plan(
+        {MAIN: PatchMask(8, 0.25)},
+        {"qmae": 1, "qae": 1},
+        designs=("tied",),
+        restarts=1,
+        search_epochs=1,
+        epochs=1,
+        data=str(small_data),
+    )
     monkeypatch.setitem(PLANS, "quick", plan)
     study = "study", "--budget", "quick", "--jobs", 2, "--out", tmp_path / "study"
     code, printed, errors = command(*study)

@@ -141,7 +141,7 @@ def test_runs_of_older_versions_are_read(data, run):
     opened = Run.open(run.folder)
     opened.check_data()
     assert opened.finished
-    assert opened.load().angles.isfinite().all()
+    assert all(parameter.isfinite().all() for parameter in opened.load().parameters())
     (run.folder / "config.json").write_text(json.dumps({**old, "data": str(data)}))
     with pytest.raises(InputError, match="does not say which images"):
         Run.open(run.folder).check_data()
