@@ -393,7 +393,6 @@ def test_benchmark_measures_other_sizes_and_draws_them(command, tmp_path):
     ("options", "why"),
     [
         (["--qubits", 7], "--qubits must be even"),
-        (["--qubits", 8, "--peers"], "leave --qubits out"),
         (["--layers", 1, "--layers", 2], "need --qubits"),
         (["--figure", "x.png"], "need --qubits"),
     ],
