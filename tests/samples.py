@@ -35,6 +35,12 @@ def same_parameters(one, other):
     return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+def trained_files(folder):
+    """When each file of weights in a folder was written, and as which file: a second training writes another."""
+    written = {path: path.stat() for path in folder.rglob("model.safetensors")}
+    return {path: (file.st_mtime_ns, file.st_ino) for path, file in written.items()}
+
+
 def interrupting(after):
     """A progress that presses Ctrl-C after so many steps."""
 

@@ -361,10 +361,9 @@ def test_noise_of_two_runs_goes_on_where_it_stopped(command, run_folder, small_d
 
 
 def test_shots_measures_and_trains(command, run_folder, tmp_path, monkeypatch):
-    from qmae.circuits.shots import descents
+    from qmae.circuits.shots import descents, spreads
 
-    monkeypatch.setattr("qmae.circuits.shots.SHOTS", (10, 100))
-    monkeypatch.setattr("qmae.circuits.shots.LARGEST", 5000)
+    monkeypatch.setattr("qmae.circuits.shots.spreads", partial(spreads, shots=(10, 100), most_shots=5000))
     monkeypatch.setattr("qmae.circuits.shots.descents", partial(descents, steps=1, shots=(10, None)))
     code, printed, _ = command("shots", run_folder, "--images", 1, "--out", tmp_path / "shots")
     assert code == 0

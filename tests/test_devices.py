@@ -8,15 +8,24 @@ from qmae.circuits.autoencoder import AutoencoderCircuit
 from qmae.circuits.devices import States, Target, run_on_device, verify
 
 
-def test_verify_finds_agreement_and_would_find_a_difference(small_case, monkeypatch):
+class Mirroring(MaskedAutoencoder):
+    """The simulation of other images than the circuit gets: a difference that must be found."""
+
+    def complete(self, images, masks):
+        return super().complete(images.flip(2), masks)
+
+
+def test_verify_finds_agreement_and_would_find_a_difference(small_case):
     model, images, masks = small_case
     found = list(verify(model, images, masks))
     assert [agreement.precision for agreement in found] == ["complex64"] + ["complex128"] * 4
     assert max(max(a.fidelity, a.probability) for a in found if a.precision == "complex128") < 1e-13
     assert 1e-10 < found[0].fidelity < 1e-6
 
-    monkeypatch.setattr("qmae.circuits.templates.BLOCKS", {"su4": tuple(reversed(Ansatz(2).block))})
-    assert min(agreement.fidelity for agreement in verify(model, images, masks)) > 1e-3
+    differing = Mirroring(model.config, generator=torch.Generator().manual_seed(0))
+    found = list(verify(differing, images, masks))
+    assert min(agreement.fidelity for agreement in found) > 1e-3
+    assert not any(agreement.agrees for agreement in found)
 
 
 @pytest.mark.parametrize("device", ["lightning.qubit", "default.qubit"])
