@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: reproduce test lint docs clean
+.PHONY: reproduce test lint docs wheel clean
 
 reproduce: $(READY)
 	$(BIN)/qmae reproduce --resume --out reproduction
@@ -16,6 +16,10 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+# Built, installed alone into a new environment, and used there.
+wheel: $(READY)
+	$(BIN)/python scripts/check_wheel.py
 
 # The site, from docs/ and the docstrings; a warning is an error.
 docs: $(READY)

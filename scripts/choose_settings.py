@@ -6,6 +6,7 @@ Each setting is varied alone, both models with the same budget; the test images 
 """
 
 from statistics import mean, stdev
+from typing import Any
 
 import torch
 
@@ -21,10 +22,10 @@ CHOICES = {
 }
 
 
-def validation_fidelity(preset: str, images: tuple, seed: int, initial_spread: float, **settings: float) -> tuple:
+def validation_fidelity(preset: str, images: tuple, seed: int, initial_spread: float, **settings: Any) -> tuple:
     """Mean fidelity on the validation images after training, and the seconds it took."""
     model = MaskedAutoencoder.from_preset(preset, seed=seed, initial_spread=initial_spread)
-    history = train(model, *images, TrainingConfig(seed=seed, **settings))
+    history = train(model, *images, config=TrainingConfig(seed=seed, **settings))
     return history.column("validation_fidelity")[-1], history.column("seconds")[-1]
 
 

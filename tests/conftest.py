@@ -1,4 +1,4 @@
-"""Shapes are checked while testing: every array annotation of the package is enforced."""
+"""What all tests share. Types and shapes of the package are checked by a flag of pytest, in pyproject.toml."""
 
 import sys
 from pathlib import Path
@@ -6,20 +6,8 @@ from pathlib import Path
 import jaxtyping
 import numpy as np
 import pytest
-from jaxtyping import install_import_hook
-
-SOURCE = Path(__file__).parent.parent / "src" / "qmae"
-UNTYPED = (
-    *("_values", "circuits/autoencoder", "circuits/target", "circuits/templates"),
-    *("models/config", "models/wiring", "training/config"),
-)
-"""What says itself, in one line, that an argument is of a wrong type: tests give it some."""
-MODULES = {str(path.relative_to(SOURCE).with_suffix("")) for path in SOURCE.glob("*/*.py") if path.parent.name != "cli"}
-TYPED = sorted({"_files", "_progress", "errors"} | MODULES - set(UNTYPED))
-install_import_hook([f"qmae.{module.replace('/', '.')}" for module in TYPED], "beartype.beartype")
-
-import torch  # noqa: E402
-from hypothesis import settings  # noqa: E402
+import torch
+from hypothesis import settings
 
 # The same cases in every run: a change breaks a test, not chance.
 settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=20)
@@ -78,7 +66,7 @@ def beyond_case(request, small_case):
 
 @pytest.fixture
 def unchecked():
-    """Without the type checks, so that an argument of a wrong type reaches the package's own error message."""
+    """Without the checks of types and shapes, so that an argument of a wrong type reaches the package's own message."""
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)

@@ -31,6 +31,7 @@ from qmae.simulation.dense import DenseEncoder
 from qmae.simulation.statevector import StateVectorEncoder
 from qmae.training.config import preset_training
 from qmae.training.runs import Run
+from samples import matrix
 
 # A block: gates on two qubits, and the pairs of qubits on which it acts in a layer.
 ry_cz = (Gate("RY", (0,)), Gate("RY", (1,)), Gate("CZ", (0, 1)))
@@ -124,8 +125,8 @@ def differences():
     for qubits in range(2, 7):
         ansatz, wires = Ansatz(qubits, 3, "ring"), range(qubits)
         angles = 6 * torch.rand(ansatz.angle_shape, generator=torch.Generator().manual_seed(qubits)).double()
-        expected = qp.matrix(by_hand, wire_order=wires)(angles.numpy(), wires)
-        yield abs(qp.matrix(BlockLayers, wire_order=wires)(angles.numpy(), wires, "ring") - expected).max()
+        expected = matrix(by_hand, wire_order=wires)(angles.numpy(), wires)
+        yield abs(matrix(BlockLayers, wire_order=wires)(angles.numpy(), wires, "ring") - expected).max()
         for kind in (DenseEncoder, StateVectorEncoder):
             columns = kind.build(angles, ansatz, ()).encode(torch.eye(2**qubits).double())[:, 0]
             yield abs(columns.T.numpy() - expected).max()

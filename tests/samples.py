@@ -2,13 +2,18 @@
 
 import weakref
 from contextlib import contextmanager
+from typing import Any
 
+import pennylane as qp
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from qmae.models.bottlenecks import BOTTLENECKS
 from qmae.simulation.channel import Autoencoder
 from qmae.simulation.states import embed
+
+matrix: Any = qp.matrix
+"""PennyLane's annotation knows neither quantum functions nor that the result is an array."""
 
 
 def random_angles(ansatz, seed=0):
@@ -28,6 +33,18 @@ def tied(encoder):
 def angles_of_circuits(model, position):
     """The encoder's angles for a position of the mask and, of a free decoder, its own, as NumPy arrays."""
     return [circuit.at(position).detach().numpy() for circuit in model.circuits]
+
+
+def same_parameters(one, other):
+    """Whether two models have equal parameters of equal names."""
+    ours, theirs = dict(one.named_parameters()), dict(other.named_parameters())
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def trained_files(folder):
+    """When each file of weights in a folder was written, and as which file: a second training writes another."""
+    written = {path: path.stat() for path in folder.rglob("model.safetensors")}
+    return {path: (file.st_mtime_ns, file.st_ino) for path, file in written.items()}
 
 
 def interrupting(after):

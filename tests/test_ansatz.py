@@ -1,5 +1,4 @@
 import numpy as np
-import pennylane as qp
 import pytest
 import torch
 from hypothesis import given
@@ -9,6 +8,7 @@ from qmae.ansatz.ansatz import Ansatz
 from qmae.ansatz.blocks import SU4, Block
 from qmae.circuits.templates import BlockLayers, TwoQubitBlock
 from qmae.simulation.blocks import block_unitaries, collect
+from samples import matrix
 
 
 def test_block_has_15_rotations_and_3_cnots_in_the_papers_order():
@@ -74,6 +74,6 @@ def test_shared_rotations_leave_the_circuit_as_it_was(generator):
             for row, pair in zip(every.numpy(), ansatz.pairs, strict=True):
                 TwoQubitBlock(row, pair, "so4")
 
-        apart = qp.matrix(one_by_one, wire_order=wires)()
-        together = qp.matrix(BlockLayers, wire_order=wires)(own.numpy(), wires, "so4")
+        apart = matrix(one_by_one, wire_order=wires)()
+        together = matrix(BlockLayers, wire_order=wires)(own.numpy(), wires, "so4")
         np.testing.assert_allclose(together, apart, atol=1e-12)

@@ -100,6 +100,6 @@ def test_a_freer_design_finds_at_least_as_much(tmp_path, small_data):
 def test_every_design_is_explained_and_others_are_refused():
     assert set(DESIGNS) == set(get_args(Design))
     with pytest.raises(InputError, match="no design 'perfect'"):
-        FreeConfig(design="perfect")
+        FreeConfig(design="perfect")  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputError, match="one patch on a grid"):
         FreeConfig(PatchMask(8, 0.25, "anywhere"))

@@ -22,6 +22,7 @@ from qmae.models.registry import from_pretrained
 from qmae.models.weights import load_tensors, save_tensors
 from qmae.training.checkpoints import checkpoint_bytes, load_checkpoint, sketch
 from qmae.training.runs import Run
+from samples import same_parameters
 
 PATCH = PatchMask(8, 0.25)
 CONFIG = TrainingConfig(epochs=3, batch_size=60)
@@ -82,7 +83,7 @@ def test_no_flipped_bit_of_a_checkpoint_is_resumed(stopped, data):
     for bit in [0, 7, *(chosen.randrange(8 * len(content)) for _ in range(100)), 8 * len(content) - 1]:
         path.write_bytes(flipped(content, bit))
         with pytest.raises(InputError, match=r"checkpoint\.pt is damaged and cannot be resumed") as refused:
-            train(model, *data, CONFIG, folder=stopped)
+            train(model, *data, config=CONFIG, folder=stopped)
         assert one_line(refused.value)
 
 
@@ -133,7 +134,7 @@ def test_checkpoints_that_hold_something_else_are_one_line(stopped, data):
         path.write_bytes(content)
         model = MaskedAutoencoder(ModelConfig(PATCH), generator=torch.Generator())
         with pytest.raises(InputError) as refused:
-            train(model, *data, CONFIG, folder=stopped)
+            train(model, *data, config=CONFIG, folder=stopped)
         assert one_line(refused.value)
 
 
@@ -189,11 +190,11 @@ def test_a_sketch_tells_images_apart_but_not_roundings(data):
 
 def test_the_library_makes_the_folder_it_is_given(tmp_path, data):
     model = MaskedAutoencoder(ModelConfig(PATCH), generator=torch.Generator())
-    train(model, *data, TrainingConfig(1, 90), folder=str(tmp_path / "a" / "b"))
+    train(model, *data, config=TrainingConfig(1, 90), folder=str(tmp_path / "a" / "b"))
     assert (tmp_path / "a" / "b" / "model.safetensors").exists()
     (tmp_path / "file").write_text("mine")
     with pytest.raises(InputError, match="cannot write to"):
-        train(model, *data, CONFIG, folder=tmp_path / "file" / "x")
+        train(model, *data, config=CONFIG, folder=tmp_path / "file" / "x")
 
 
 @pytest.mark.slow
@@ -211,7 +212,7 @@ def test_weights_of_any_layout_are_saved_whole_or_not_at_all(tmp_path):
     model.token = torch.nn.Parameter(torch.randn(4, 4).T)
     assert not model.token.is_contiguous()
     model.save_pretrained(tmp_path / "saved")
-    assert torch.equal(MaskedAutoencoder.from_pretrained(tmp_path / "saved").token, model.token)
+    assert same_parameters(MaskedAutoencoder.from_pretrained(tmp_path / "saved"), model)
     with torch.no_grad():
         model.encoder.angles[0, 0] = float("inf")
     with pytest.raises(InputError, match="angles holds NaN or infinity"):
@@ -241,7 +242,7 @@ def test_weights_without_a_checksum_are_read_but_must_be_finite(tmp_path):
     model.save_pretrained(tmp_path)
     path = tmp_path / "model.safetensors"
     save_file(load_file(path), path)
-    assert torch.equal(from_pretrained(tmp_path).encoder.angles, model.encoder.angles)
+    assert same_parameters(from_pretrained(tmp_path), model)
     save_file({**load_file(path), "token": torch.full((4, 4), float("nan"))}, path)
     with pytest.raises(InputError, match="token holds NaN"):
         from_pretrained(tmp_path)
@@ -260,7 +261,7 @@ def test_weights_without_a_checksum_are_read_but_must_be_finite(tmp_path):
         {"trash_wires": None},
     ],
 )
-def test_huge_and_wrong_settings_are_refused_before_anything_is_built(tmp_path, change):
+def test_huge_and_wrong_settings_are_refused_before_anything_is_built(unchecked, tmp_path, change):
     MaskedAutoencoder.from_preset("qmae", patch=PATCH).save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     config["model"] |= change

@@ -1,11 +1,13 @@
 """What circuits are given: batches equal one circuit after the other, and what does not fit is refused in one line."""
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pennylane as qp
 import pytest
 import torch
+from pennylane.queuing import AnnotatedQueue
 
 from qmae import Ansatz, ModelConfig, PatchMask
 from qmae.circuits.autoencoder import AutoencoderCircuit, swap_test
@@ -146,12 +148,13 @@ def test_models_and_circuits_refuse_the_same_combinations(settings):
 @pytest.mark.usefixtures("unchecked")
 def test_other_bad_circuits_are_refused():
     with pytest.raises(InputError, match="ansatz 8 is no Ansatz"):
-        AutoencoderCircuit(8)
+        AutoencoderCircuit(8)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputError, match="no reset None"):
-        AutoencoderCircuit(Ansatz(2), reset=None)
+        AutoencoderCircuit(Ansatz(2), reset=None)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputError, match="number of ancillas 3 is out of bounds"):
         AutoencoderCircuit(Ansatz(4), ancillas=3)
-    assert AutoencoderCircuit(Ansatz(4), [1, 0]).trash_wires == (1, 0)
+    listed: Any = [1, 0]
+    assert AutoencoderCircuit(Ansatz(4), listed).trash_wires == (1, 0)
     assert check_wiring(2, 0, [np.int64(1)], "reset", "adjoint").trash_wires == (1,)
 
 
@@ -168,7 +171,7 @@ def test_templates_refuse_other_shapes():
 
 def test_swap_test_refuses_registers_that_do_not_fit():
     for ancilla, first, second in [(0, [1, 2], [3]), (0, [1], [1]), (1, [1], [2]), (0, [], []), (0, [1, 2], [2, 3])]:
-        with qp.queuing.AnnotatedQueue() as queue, pytest.raises(InputError, match="a SWAP test"):
+        with AnnotatedQueue() as queue, pytest.raises(InputError, match="a SWAP test"):
             swap_test(ancilla, first, second)
         assert len(queue) == 0
 

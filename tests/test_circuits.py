@@ -5,6 +5,7 @@ import numpy as np
 import pennylane as qp
 import pytest
 import torch
+from pennylane.tape import QuantumScript
 
 from paper_circuit import block, training_circuit
 from qmae import Ansatz
@@ -14,13 +15,13 @@ from qmae.errors import InputError
 from qmae.models.variational import build_encoder
 from qmae.simulation.dense import DenseEncoder
 from qmae.simulation.states import embed
-from samples import random_angles, random_states, tied
+from samples import matrix, random_angles, random_states, tied
 
 
 def test_block_is_that_of_the_paper():
     angles = random_angles(Ansatz(2))[0].numpy()
-    ours = qp.matrix(TwoQubitBlock(angles, wires=["a", "b"]).decomposition, wire_order=["a", "b"])()
-    theirs = qp.matrix(block, wire_order=[0, 1])(angles, 0, 1)
+    ours = matrix(TwoQubitBlock(angles, wires=["a", "b"]).decomposition, wire_order=["a", "b"])()
+    theirs = matrix(block, wire_order=[0, 1])(angles, 0, 1)
     np.testing.assert_allclose(ours, theirs, atol=1e-14)
 
 
@@ -29,9 +30,9 @@ def test_template_equals_the_simulation(qubits, layers):
     ansatz = Ansatz(qubits, layers)
     angles = random_angles(ansatz)
     assert BlockLayers.shape(layers, qubits) == tuple(angles.shape)
-    matrix = qp.matrix(BlockLayers, wire_order=range(qubits))(angles.numpy(), range(qubits))
+    found = matrix(BlockLayers, wire_order=range(qubits))(angles.numpy(), range(qubits))
     columns = DenseEncoder.build(angles, ansatz, ()).columns
-    np.testing.assert_allclose(matrix, columns.flatten(1).T, atol=1e-12)
+    np.testing.assert_allclose(found, columns.flatten(1).T, atol=1e-12)
 
 
 def test_template_takes_batches_torch_and_the_adjoint():
@@ -91,10 +92,8 @@ def test_the_papers_circuit_has_its_wires_and_its_value():
         "reference": tuple(range(10, 18)),
         "encoder_ancillas": (),
     }
-    counts = [
-        AutoencoderCircuit(Ansatz(8), (0,), *kinds).num_wires for kinds in (("inverse", "swap"), ("inverse", "measure"))
-    ]
-    assert counts == [9, 8]
+    assert AutoencoderCircuit(Ansatz(8), (0,), "inverse", "swap").num_wires == 9
+    assert AutoencoderCircuit(Ansatz(8), (0,), "inverse", "measure").num_wires == 8
     angles, states = random_angles(Ansatz(3)).numpy(), random_states(3).numpy()
     function, wires = training_circuit(3)
     ours = qp.QNode(AutoencoderCircuit(Ansatz(3)).fidelity, qp.device("default.qubit", wires=8))(angles, *states)
@@ -103,14 +102,14 @@ def test_the_papers_circuit_has_its_wires_and_its_value():
     )
 
 
-def test_bad_kinds_are_refused():
+def test_bad_kinds_are_refused(unchecked):
     with pytest.raises(InputError, match="no overlap 'guess': choose one of swap, inverse"):
-        AutoencoderCircuit(Ansatz(2), overlap="guess")
+        AutoencoderCircuit(Ansatz(2), overlap="guess")  # pyright: ignore[reportArgumentType]
     for trash in ((0, 0), (2,), (-1,), (0, 1)):
         with pytest.raises(InputError, match="must be different qubits from 0 to 1 and leave a latent qubit"):
             AutoencoderCircuit(Ansatz(2), trash)
     with pytest.raises(InputError, match="no reset 'hope'"):
-        AutoencoderCircuit(Ansatz(2), reset="hope")
+        AutoencoderCircuit(Ansatz(2), reset="hope")  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("qubits", [1, 2, 5])
@@ -120,7 +119,7 @@ def test_real_states_are_prepared_by_a_tree_of_rotations(qubits):
     state /= np.linalg.norm(state)
     wires = range(qubits)
     gates = RealAmplitudeEmbedding(state, wires=wires).decomposition()
-    prepared = qp.matrix(qp.tape.QuantumScript(gates), wire_order=wires)[:, 0]
+    prepared = matrix(QuantumScript(gates), wire_order=wires)[:, 0]
     np.testing.assert_allclose(prepared, state, atol=1e-14)
     counts = Counter(gate.name for gate in gates)
     assert (counts["RY"], counts["CNOT"]) == (2**qubits - 1, 2**qubits - 2)

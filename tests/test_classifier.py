@@ -161,7 +161,7 @@ def test_a_channel_of_zeros_stays_zeros(tmp_path):
 
 def test_weights_that_give_no_numbers_are_refused(tmp_path):
     model = build_classifier(2)
-    torch.nn.init.constant_(model.bn1.running_var, -1.0)  # finite, and no variance
+    dict(model.named_buffers())["bn1.running_var"].fill_(-1.0)  # finite, and no variance
     with pytest.raises(InputError, match="gives no finite numbers: its weights are damaged"):
         predict(model, examples(2)[0])
     torch.nn.init.constant_(model.fc.bias, float("nan"))

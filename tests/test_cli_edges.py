@@ -6,13 +6,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import cast
 
 import pytest
 import typer
+from typer.core import TyperGroup
 
 from qmae.cli import app
 
-COMMANDS = typer.main.get_command(app).commands
+COMMANDS = cast(TyperGroup, typer.main.get_command(app)).commands
 
 GIVEN = {
     "draw": ["block"],

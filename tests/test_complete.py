@@ -9,7 +9,7 @@ import torch
 import qmae
 from qmae import MaskedAutoencoder, PatchMask, TrainingConfig
 from qmae.errors import InputError
-from qmae.models.base import BATCH_PIXELS
+from qmae.models.base import BATCH_PIXELS, TrainableModel
 from qmae.models.choices import Design
 from qmae.models.free import FreeConfig
 from qmae.models.presets import PRESETS
@@ -55,7 +55,7 @@ def test_one_pass_gives_what_each_question_gives(model):
 @pytest.mark.parametrize("model", ALL, indirect=True)
 def test_images_do_not_depend_on_each_other(model):
     """Of many images, in several batches and sorted by position, each gets what it gets alone."""
-    model = model.double() if isinstance(model, torch.nn.Module) else model
+    model = model.double() if isinstance(model, TrainableModel) else model
     count = BATCH_PIXELS // 64 + 5
     images = some_images(count).double()
     masks = PATCH.sample(count, generator=torch.Generator().manual_seed(2))

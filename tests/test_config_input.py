@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import asdict, fields
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -130,7 +131,8 @@ def test_free_matrices_and_networks_are_bounded():
 
 
 def test_a_number_of_numpy_is_a_number():
-    config = ModelConfig(PatchMask(np.int64(8), np.float32(0.25)), layers=np.int32(2), trash_wires=[np.int64(1)])
+    size, ratio, layers, wires = cast(Any, (np.int64(8), np.float32(0.25), np.int32(2), [np.int64(1)]))
+    config = ModelConfig(PatchMask(size, ratio), layers=layers, trash_wires=wires)
     assert config == ModelConfig(PatchMask(8, 0.25), layers=2, trash_wires=(1,))
     assert json.dumps(asdict(config))
 
@@ -187,15 +189,15 @@ def test_positions_are_counted_without_making_them():
 def test_models_of_no_config_or_seed_are_refused(generator):
     for kind in (MaskedAutoencoder, ClassicalModel, FreeModel):
         with pytest.raises(InputError, match="config 3 is no"):
-            kind(3, generator=generator)
+            kind(3, generator=generator)  # pyright: ignore[reportArgumentType]
     for seed in (None, 1.5, 10**30, True):
         with pytest.raises(InputError, match="seed"):
-            MaskedAutoencoder.from_preset("qmae", seed=seed)
+            MaskedAutoencoder.from_preset("qmae", seed=seed)  # pyright: ignore[reportArgumentType]
     for name in (None, [], 3):
         with pytest.raises(InputError, match="no preset"):
-            MaskedAutoencoder.from_preset(name)
+            MaskedAutoencoder.from_preset(name)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputError, match="is no PatchMask"):
-        MaskedAutoencoder.from_preset("qmae", patch=16)
+        MaskedAutoencoder.from_preset("qmae", patch=16)  # pyright: ignore[reportArgumentType]
     for values in ((1, 1), (25, 1), (2, 10_001), (2.0, 1), ("2", 1), (True, 1)):
         with pytest.raises(InputError):
-            Ansatz(*values)
+            Ansatz(*values)  # pyright: ignore[reportArgumentType]

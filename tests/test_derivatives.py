@@ -1,6 +1,7 @@
 """Derivatives of any order, by whatever torch offers, are the same on both paths and those of finite differences."""
 
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from qmae import MaskedAutoencoder, PatchMask
 from qmae.ansatz.ansatz import Ansatz
 from qmae.data.masks import Masks
 from qmae.models.bottlenecks import BOTTLENECKS
+from qmae.models.choices import Design
 from qmae.models.free import FreeConfig, FreeModel
 from qmae.simulation.channel import Autoencoder
 from qmae.simulation.dense import DenseEncoder
@@ -39,6 +41,10 @@ def difference(function, point, direction, step=1e-5):
     return (function(point + step * direction) - function(point - step * direction)) / (2 * step)
 
 
+def free_model(design: Any, seed=0):
+    return FreeModel(FreeConfig(PATCH, design), generator=torch.Generator().manual_seed(seed)).double()
+
+
 def example(block="su4"):
     ansatz = Ansatz(3, 1, block)
     return ansatz, random_angles(ansatz), random_states(3), random_states(3, seed=2)
@@ -53,7 +59,7 @@ def test_second_derivatives_are_slopes_of_the_gradient(kind, block, heralded):
     for index in range(3):  # of the angles, the states, the references
 
         def of_one(value, index=index):
-            return function(*point[:index], value, *point[index + 1 :])
+            return function(*(value if place == index else other for place, other in enumerate(point)))
 
         def gradient(value, of_one=of_one):
             value = value.detach().requires_grad_()
@@ -112,10 +118,12 @@ def test_forward_mode_and_reverse_over_it(kind):
     with torch.autograd.forward_ad.dual_level():
         dual = torch.autograd.forward_ad.make_dual(leaf, direction)
         slope = torch.autograd.forward_ad.unpack_dual(loss(kind, ansatz, dual, *states)).tangent
+        assert slope is not None
         bent = torch.autograd.grad(slope, leaf)[0]
     function = partial(loss, DenseEncoder, ansatz, states=states[0], references=states[1])
     close(slope.detach(), difference(function, angles, direction), atol=1e-8)
-    close(bent, tape_hessian(function, angles).flatten(2).sum(2), atol=1e-12)
+    curvature: Any = tape_hessian(function, angles)
+    close(bent, curvature.flatten(2).sum(2), atol=1e-12)
 
 
 PATCH = PatchMask(4, 0.25)
@@ -136,9 +144,7 @@ CASES = {
     "free decoder": lambda seed=0: build("qmae-compressed", seed),
     "offsets": lambda seed=0: build("qmae", seed, conditioning="offsets"),
     **{
-        design: lambda seed=0, design=design: FreeModel(
-            FreeConfig(PATCH, design), generator=torch.Generator().manual_seed(seed)
-        ).double()
+        design: lambda seed=0, design=design: free_model(design, seed)
         for design in ("tied", "unitary-per-position", "heralded-per-position")
     },
 }
@@ -253,7 +259,8 @@ def test_one_digit_that_is_lit_only_in_its_hole_spoils_no_gradient():
 
 @pytest.mark.parametrize("preset", ["qmae", "qmae-small", "qmae-heralded", "qmae-compressed"])
 def test_pixels_of_probability_0_spoil_no_gradient(preset):
-    model = build(preset, initial_spread=0.0, layers=1, **({"mask_token": "none"} if preset == "qmae" else {}))
+    settings: dict[str, Any] = {"mask_token": "none"} if preset == "qmae" else {}
+    model = build(preset, initial_spread=0.0, layers=1, **settings)
     images = torch.zeros(2, 4, 4, dtype=torch.float64)
     images[:, 3, 3] = 1
     images.requires_grad_()
@@ -266,7 +273,7 @@ def test_pixels_of_probability_0_spoil_no_gradient(preset):
 
 
 @pytest.mark.parametrize("design", ["tied", "heralded", "heralded-per-position"])
-def test_black_images_spoil_no_gradient_of_free_matrices(design):
+def test_black_images_spoil_no_gradient_of_free_matrices(design: Design):
     model = FreeModel(FreeConfig(PATCH, design), generator=torch.Generator().manual_seed(0))
     images = torch.zeros(2, 4, 4)
     images[:, 0, 0] = 1

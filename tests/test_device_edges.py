@@ -2,6 +2,7 @@
 
 import copy
 from itertools import product
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ import numpy as np
 import pennylane as qp
 import pytest
 import torch
+from pennylane.devices import Device
 
 from qmae import Ansatz, InputError, MaskedAutoencoder, PatchMask
 from qmae.circuits.autoencoder import AutoencoderCircuit, RealAmplitudeEmbedding
@@ -73,14 +75,14 @@ def test_gradients_are_set_in_the_models_own_precision_and_nothing_else_changes(
     model = tiny[0]
     target = Target(AutoencoderCircuit(model.config.ansatz))
     before = copy.deepcopy(model.state_dict())
-    measure_gradients(*tiny, target)
+    measure_gradients(*tiny, target=target)
     assert {parameter.grad.dtype for parameter in model.parameters()} == {torch.float32}
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     expected = torch.autograd.grad(model(*tiny[1:]).mean(), list(model.parameters()))
     for parameter, other in zip(model.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, other, atol=1e-5, rtol=0)
     with torch.inference_mode(), pytest.raises(InputError, match="inference_mode"):
-        measure_gradients(*tiny, target)
+        measure_gradients(*tiny, target=target)
 
 
 def test_trainings_need_numbers_that_train(tiny):
@@ -88,7 +90,7 @@ def test_trainings_need_numbers_that_train(tiny):
     for change in ({"steps": 0}, {"batch_size": 0}, {"learning_rate": float("nan")}, {"learning_rate": 0.0}):
         settings = {"steps": 1, "batch_size": 1, "learning_rate": 0.1, **change}
         with pytest.raises(InputError, match="must be positive and finite"):
-            train_on_device(*tiny, target, **settings, generator=torch.Generator())
+            train_on_device(*tiny, target=target, **settings, generator=torch.Generator())
 
 
 @pytest.mark.parametrize("use", USES)
@@ -107,7 +109,7 @@ def test_nan_is_no_agreement():
     assert Agreement(circuit, "complex128", 1e-11, 0.0).agrees
 
 
-class Plugin(qp.devices.Device):
+class Plugin(Device):
     """A device as another package may bring it.
 
     Args:
@@ -115,7 +117,7 @@ class Plugin(qp.devices.Device):
         run: what it makes of a circuit.
     """
 
-    name = "plugin.device"
+    name = "plugin.device"  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
 
     def __init__(self, wires, run):
         super().__init__(wires=wires)
@@ -148,7 +150,7 @@ def test_whatever_a_device_raises_is_one_line_with_its_cause(tiny, error):
     circuit = AutoencoderCircuit.of(tiny[0].config)
     target = Target(circuit, Plugin(circuit.num_wires, fails(error)), 10)
     with pytest.raises(InputError, match=r"^plugin.device cannot run this circuit \(.*\): choose another") as raised:
-        next(run_on_device(*tiny, target))
+        next(run_on_device(*tiny, target=target))
     assert raised.value.__cause__ is error
     assert "\n" not in str(raised.value)
 
@@ -159,27 +161,30 @@ def test_what_our_own_code_raises_is_not_the_devices(tiny):
             raise TypeError("a bug of ours")
 
     with pytest.raises(TypeError, match="a bug of ours"):
-        next(run_on_device(*tiny, Target(Broken.of(tiny[0].config), shots=10)))
+        next(run_on_device(*tiny, target=Target(Broken.of(tiny[0].config), shots=10)))
 
 
 def test_values_that_are_not_finite_are_refused(tiny):
     circuit = AutoencoderCircuit.of(tiny[0].config)
     target = Target(circuit, Plugin(circuit.num_wires, lambda script: float("nan")), 10)
     with pytest.raises(InputError, match=r"plugin.device gives values that are not finite"):
-        next(run_on_device(*tiny, target))
+        next(run_on_device(*tiny, target=target))
 
 
 def test_a_device_that_is_open_runs_as_one_by_name(tiny):
     circuit = AutoencoderCircuit.of(tiny[0].config, "inverse", "measure")
     opened = Target(circuit, qp.device("default.qubit", wires=3))
-    for found in run_on_device(*tiny, opened):
+    for found in run_on_device(*tiny, target=opened):
         assert found.fidelity == pytest.approx(found.exact_fidelity, abs=1e-12)
         assert (found.standard_error, found.expected_variation) == (0, 0)
     assert opened.name == "default.qubit"
     with pytest.raises(InputError, match="is open already: give it its options where it is opened"):
         Target(circuit, qp.device("default.qubit", wires=3), options={"seed": 1})
+
+
+def test_what_is_no_device_is_refused(unchecked):
     with pytest.raises(InputError, match="is no device of PennyLane's"):
-        Target(circuit, 3)
+        Target(AutoencoderCircuit(Ansatz(2)), cast(Any, 3))
 
 
 def test_measured_resets_need_wires_of_their_own_on_any_device():
@@ -194,7 +199,7 @@ def test_measured_resets_need_wires_of_their_own_on_any_device():
 @pytest.mark.parametrize("kinds", list(product(("swap", "inverse"), ("swap", "measure"))))
 def test_other_simulators_agree(tiny, name, kinds):
     target = Target(AutoencoderCircuit.of(tiny[0].config, *kinds), name)
-    for found in run_on_device(*tiny, target):
+    for found in run_on_device(*tiny, target=target):
         assert found.fidelity == pytest.approx(found.exact_fidelity, abs=1e-9)
         assert found.variation < 1e-9
 
@@ -215,10 +220,11 @@ def test_other_simulators_agree(tiny, name, kinds):
 @pytest.mark.filterwarnings("ignore:Operator")
 def test_devices_that_cannot_do_it_are_one_line(tiny, name):
     circuit = AutoencoderCircuit.of(tiny[0].config, "swap", "measure")
+    options = {"seed": 1} if name.startswith("default") else {}
     with pytest.raises(
         InputError, match=r"no device|cannot be opened|cannot run this circuit|computes nothing"
     ) as raised:
-        next(run_on_device(*tiny, Target(circuit, name, 10, {"seed": 1} if name.startswith("default") else {})))
+        next(run_on_device(*tiny, target=Target(circuit, name, 10, options)))
     assert "\n" not in str(raised.value)
 
 
@@ -232,7 +238,7 @@ def test_options_that_a_device_does_not_take_are_one_line(options):
 
 
 @pytest.mark.parametrize("shots", [0, -1, 10**18, MOST_SHOTS + 1, 1.5, True, "10", float("nan")])
-def test_numbers_of_shots_that_are_none_are_refused(shots):
+def test_numbers_of_shots_that_are_none_are_refused(unchecked, shots):
     with pytest.raises(InputError, match="shots"):
         Target(AutoencoderCircuit(Ansatz(2)), shots=shots)
 

@@ -48,7 +48,7 @@ def test_a_training_stops_at_the_first_step_that_is_not_finite(data, kind, rate)
     with pytest.raises(
         DivergenceError, match=r"diverged at step 1: .* not finite; choose a lower learning rate"
     ) as found:
-        train(model, *data, TrainingConfig(epochs=2, batch_size=None, learning_rate=rate, method=method))
+        train(model, *data, config=TrainingConfig(epochs=2, batch_size=None, learning_rate=rate, method=method))
     assert "\n" not in str(found.value)
     if rate > 1e38:  # the step itself went wrong, and is undone
         assert all(map(torch.equal, values(model), values(build_model(config, seed=0))))
@@ -84,7 +84,7 @@ def after(steps, data):
     """The parameters after so many steps."""
     model = Breaking()
     with pytest.raises(KeyboardInterrupt):
-        train(model, *data, SOME, progress=interrupting(after=steps))
+        train(model, *data, config=SOME, progress=interrupting(after=steps))
     return values(model)
 
 
@@ -92,7 +92,7 @@ def after(steps, data):
 def test_the_model_is_left_at_the_last_step_whose_loss_was_finite(data, by):
     model = Breaking(at=4, by=by)
     with pytest.raises(DivergenceError, match="diverged at step 4: the loss is not finite"):
-        train(model, *data, SOME)
+        train(model, *data, config=SOME)
     # The parameters after three steps give the bad loss; those after two gave a good one.
     assert all(map(torch.equal, values(model), after(2, data)))
 
@@ -101,7 +101,7 @@ def test_the_model_is_left_at_the_last_step_whose_loss_was_finite(data, by):
 def test_whatever_stops_a_step_leaves_that_before_it(data, by):
     model = Breaking(at=4, by=by)
     with pytest.raises(type(by)):
-        train(model, *data, SOME)
+        train(model, *data, config=SOME)
     assert all(map(torch.equal, values(model), after(3, data)))
     assert all(parameter.device.type == "cpu" for parameter in model.parameters())
 
@@ -116,16 +116,16 @@ def test_a_sweep_that_is_interrupted_is_undone(data):
     handle = register_optimizer_step_pre_hook(interrupt)
     try:
         with pytest.raises(KeyboardInterrupt):
-            train(model, *data, TrainingConfig(1, method="sweeps"))
+            train(model, *data, config=TrainingConfig(1, method="sweeps"))
     finally:
         handle.remove()
     assert all(map(torch.equal, values(model), values(build_model(KINDS["qmae-compressed"][0], seed=0))))
 
 
 def test_a_matrix_that_cannot_be_inverted_is_no_traceback(data):
-    model = Breaking(at=2, by=torch.linalg.LinAlgError("singular"))
+    model = Breaking(at=2, by=torch.linalg.LinAlgError("singular"))  # pyright: ignore[reportPrivateImportUsage]
     with pytest.raises(DivergenceError, match="diverged at step 2"):
-        train(model, *data, SOME)
+        train(model, *data, config=SOME)
 
 
 def test_a_validation_fidelity_that_is_not_finite_stops_the_training(data):
@@ -136,17 +136,18 @@ def test_a_validation_fidelity_that_is_not_finite_stops_the_training(data):
 
     model = Blind(ClassicalConfig(PATCH, "autoencoder"), generator=torch.Generator().manual_seed(0))
     with pytest.raises(DivergenceError, match="step 2: the validation fidelity is not finite"):
-        train(model, *data, SOME)
+        train(model, *data, config=SOME)
     assert all(map(torch.equal, values(model), after(1, data)))
 
 
 def test_nothing_is_left_of_a_run_that_diverges_in_its_first_epoch(tmp_path, small_data, data):
-    run = Run(tmp_path / "run", ModelConfig(PATCH), TrainingConfig(2, learning_rate=1e39), str(small_data))
+    training = TrainingConfig(2, learning_rate=1e39)
+    run = Run(tmp_path / "run", ModelConfig(PATCH), training, str(small_data))
     with pytest.raises(DivergenceError, match=str(run.folder)):
         run.train()
     assert not run.folder.exists()
     with pytest.raises(DivergenceError, match="diverged at step 1"):
-        train(run_model(), *data, run.training, folder=tmp_path / "library")
+        train(run_model(), *data, config=training, folder=tmp_path / "library")
     assert not (tmp_path / "library").exists()
 
 
@@ -211,7 +212,7 @@ def test_what_is_not_finite_or_overflows_in_a_norm_is_found(bad):
         *({"seed": seed} for seed in (2**63, -(2**64), 10**400)),
     ],
 )
-def test_settings_that_no_training_can_have_are_refused(setting):
+def test_settings_that_no_training_can_have_are_refused(unchecked, setting):
     with pytest.raises(InputError):
         TrainingConfig(**setting)
 
@@ -221,7 +222,7 @@ def test_a_success_weight_is_for_models_that_discard(data, tmp_path, small_data,
     config, method = KINDS[kind]
     training = TrainingConfig(1, method=method, success_weight=0.1)
     with pytest.raises(InputError, match="success weight"):
-        train(build_model(config, seed=0), *data, training)
+        train(build_model(config, seed=0), *data, config=training)
     (tmp_path / "mine").mkdir()
     with pytest.raises(InputError, match="success weight"):
         Run(tmp_path / "mine", config, training, str(small_data)).train()

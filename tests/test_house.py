@@ -3,10 +3,15 @@
 import ast
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+import jaxtyping
 import pytest
+import torch
 
 import qmae
+from qmae.cli.common import torch_device
+from qmae.models.base import embed_references
 
 ROOT = Path(qmae.__file__).parent
 ROOMS = (
@@ -83,3 +88,12 @@ def test_comparisons_and_reports_know_plain_records_alone():
     for module in LIBRARY:
         if module.split(".")[1] in ("evaluation", "reports"):
             assert not imported(module) & {"qmae.experiments.study", "qmae.training.runs", "qmae.training.loop"}, module
+
+
+@pytest.mark.parametrize(
+    ("function", "argument"),
+    [(embed_references, torch.ones(1, 4, 5)), (torch_device, "abacus"), (qmae.PatchMask, "16")],
+)
+def test_types_and_shapes_are_checked_in_every_process_of_the_tests(function: Any, argument: Any):
+    with pytest.raises(jaxtyping.TypeCheckError):
+        function(argument)

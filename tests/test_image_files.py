@@ -111,13 +111,13 @@ def test_an_npy_file_is_told_from_an_npz_file(tmp_path):
     refused(tmp_path / "a.npy", r"a\.npy cannot be read as an \.npz file: it is an \.npy file; make one by numpy.savez")
 
 
-def npz(path, header, data=b"", *, method=zipfile.ZIP_DEFLATED, name="images.npy"):
+def npz(path, header, data: bytes | list[bytes] = b"", *, method=zipfile.ZIP_DEFLATED, name="images.npy"):
     """An archive of one array with any header."""
     text = header.encode() + b"\n"
     with zipfile.ZipFile(path, "w", method) as archive, archive.open(name, "w", force_zip64=True) as file:
         file.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text)
-        for _ in range(len(data) if isinstance(data, list) else 1):
-            file.write(data[0] if isinstance(data, list) else data)
+        for part in data if isinstance(data, list) else [data]:
+            file.write(part)
     return path
 
 

@@ -83,7 +83,7 @@ def test_other_bad_masks_are_refused():
     with pytest.raises(InputError, match="image size 28 is no power of two"):
         PatchMask(28)
     with pytest.raises(InputError, match="no placement 'corner': choose one of grid, anywhere"):
-        PatchMask(placement="corner")
+        PatchMask(placement="corner")  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputError, match="no mask position 4: this patch has positions 0 to 3"):
         PatchMask().at(4, 1)
 

@@ -144,14 +144,14 @@ def test_counts_that_are_none_are_refused(count, generator):
 def test_other_generators_positions_and_devices_are_refused(generator):
     for other in (None, 3, np.random.default_rng(0)):
         with pytest.raises(InputError, match="drawn by a generator on the CPU"):
-            PatchMask(8).sample(3, generator=other)
+            PatchMask(8).sample(3, generator=other)  # pyright: ignore[reportArgumentType]
     for position in (1.0, None, "0", True, 4, -1, 10**30):
         with pytest.raises(InputError, match="mask position"):
-            PatchMask(8).at(position, 1)
+            PatchMask(8).at(position, 1)  # pyright: ignore[reportArgumentType]
     masks = PatchMask(8).sample(2, generator=generator)
     for device in ("nonsense", 3.5, "cuda:99"):
         with pytest.raises(InputError, match="masks cannot be moved to device"):
-            masks.to(device)
+            masks.to(device)  # pyright: ignore[reportArgumentType]
     assert masks.to("cpu") == masks
 
 

@@ -60,6 +60,7 @@ def test_psnr_of_what_is_without_error_is_none(mnist):
     few = TestSet(mnist.images[:50], mnist.labels[:50])
     amplitude, probability = few.measure(Original(), PatchMask())
     assert amplitude.psnr is None
+    assert probability.psnr is not None
     assert 10 < probability.psnr < 30
 
 
@@ -103,6 +104,7 @@ def test_below_8_pixels_ssim_alone_is_left_out(size, mnist):
     test = TestSet(images, mnist.labels[:30])
     rows = [row for subject in (Nothing(), Ridge(images)) for row in test.measure(subject, PatchMask(size))]
     assert all(row.ssim is None and 0 < row.cosine_similarity <= 1 and row.psnr > 0 for row in rows)
+    assert test.left_out is not None
     assert "SSIM is left out" in test.left_out
     assert TestSet(mnist.images[:2], mnist.labels[:2]).left_out is None
 

@@ -149,7 +149,7 @@ def test_bad_settings_are_refused():
     with pytest.raises(InputError, match="no setting depth"):
         MaskedAutoencoder.from_preset("qae", depth=2)
     with pytest.raises(InputError, match="no mask token 'many'"):
-        ModelConfig(mask_token="many")
+        ModelConfig(mask_token="many")  # pyright: ignore[reportArgumentType]
     for trash in ((8,), (0, 0), tuple(range(8))):
         with pytest.raises(InputError, match="trash wires"):
             ModelConfig(trash_wires=trash)

@@ -146,7 +146,7 @@ def test_a_batch_of_originals_is_refused(small_case):
     circuit = AutoencoderCircuit.of(model.config)
     state = np.full(16, 0.25)
     with pytest.raises(InputError, match="one at a time"):
-        circuit.fidelity(np.zeros(circuit.angle_shape), state, np.stack([state, state]))
+        circuit.fidelity(np.zeros(circuit.ansatz.angle_shape), state, np.stack([state, state]))
 
 
 def test_options_and_files_that_would_be_lost_are_refused(two_runs, capsys, monkeypatch, tmp_path):

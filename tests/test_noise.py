@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pennylane as qp
 import pytest
+from pennylane.tape import make_qscript
 from qiskit import QuantumCircuit
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, amplitude_damping_error, depolarizing_error
@@ -14,6 +15,7 @@ from qmae import InputError, MaskedAutoencoder
 from qmae.circuits.autoencoder import AutoencoderCircuit, RealAmplitudeEmbedding
 from qmae.circuits.devices import States
 from qmae.circuits.noise import NoisyFidelity, Setting, crossing, noise_model, rows_from_json, study
+from samples import matrix
 
 
 @pytest.mark.parametrize("kind", ["depolarizing", "damping", "readout"])
@@ -44,7 +46,7 @@ def paper_gates(states, qubits, trash):
     prepare, undo = (
         RealAmplitudeEmbedding(state[0], wires=range(qubits)) for state in (states.filled, states.originals)
     )
-    return prepare.decomposition(), qp.tape.make_qscript(run)().operations, qp.adjoint(undo).decomposition()
+    return prepare.decomposition(), make_qscript(run)().operations, qp.adjoint(undo).decomposition()
 
 
 class Merging(QuantumCircuit):
@@ -61,8 +63,8 @@ class Merging(QuantumCircuit):
         self.finish(gate.wires)
         if len(gate.wires) == 2:
             # Qiskit's first qubit is the least significant one.
-            matrix = qp.matrix(gate, wire_order=list(reversed(gate.wires)))
-            self.unitary(matrix, list(gate.wires), label=self.label + "-cnot")
+            found = matrix(gate, wire_order=list(reversed(gate.wires)))
+            self.unitary(found, list(gate.wires), label=self.label + "-cnot")
         else:
             self.reset(gate.wires[0])
 
@@ -90,7 +92,7 @@ def aer_fidelity(states, qubits, trash, kind, rate, noisy_preparation):
     noise = NoiseModel(["noisy", "noisy-cnot", "free", "free-cnot", "reset"])
     noise.add_all_qubit_quantum_error(error, ["noisy"])
     noise.add_all_qubit_quantum_error(error.tensor(error), ["noisy-cnot"])
-    written.save_probabilities()
+    written.save_probabilities()  # pyright: ignore[reportAttributeAccessIssue] - Aer adds it
     simulator = AerSimulator(method="density_matrix", noise_model=noise, fusion_enable=False)
     return simulator.run(written, shots=1).result().data()["probabilities"][0]
 
@@ -145,7 +147,7 @@ def test_what_is_done_is_not_done_again(small_case):
 
 def test_other_noise_and_other_files_are_refused(unchecked):
     with pytest.raises(InputError, match=r"no noise 'thermal' of rate 0.1: choose depolarizing, damping, readout"):
-        noise_model("thermal", 0.1)
+        noise_model("thermal", 0.1)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputError, match=r"of rate 1.5: choose .* from 0 to 1"):
         noise_model("damping", 1.5)
     for text in ("{", '[{"model": 1}]', "[1]"):

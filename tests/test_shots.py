@@ -45,10 +45,8 @@ def test_discarded_shots_make_estimates_worse(small_case):
     assert found.deviation == pytest.approx(found.expected, rel=0.1)
 
 
-def test_the_study_covers_both_overlaps_and_every_image(small_case, monkeypatch):
-    monkeypatch.setattr("qmae.circuits.shots.SHOTS", (10, 40))
-    monkeypatch.setattr("qmae.circuits.shots.LARGEST", 2000)
-    rows = spreads(*small_case, seed=0)
+def test_the_study_covers_both_overlaps_and_every_image(small_case):
+    rows = spreads(*small_case, seed=0, shots=(10, 40), most_shots=2000)
     assert {(row.overlap, row.shots, row.repetitions) for row in rows} == {
         ("swap", 10, 200),
         ("swap", 40, 50),

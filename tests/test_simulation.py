@@ -184,4 +184,4 @@ def test_readouts():
     assert read_out(probabilities, "probability").tolist() == [0.25, 0.75]
     assert read_out(probabilities, "amplitude")[0] == 0.5
     with pytest.raises(InputError, match="no readout 'phase'"):
-        read_out(probabilities, "phase")
+        read_out(probabilities, "phase")  # pyright: ignore[reportArgumentType]

@@ -1,6 +1,7 @@
 """Training by sweeps."""
 
 import json
+from copy import deepcopy
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,7 @@ from qmae.training.config import TrainingConfig, preset_training
 from qmae.training.loop import train
 from qmae.training.runs import Run
 from qmae.training.sweeps import Sweeps, momentum
+from samples import same_parameters
 
 PATCH = PatchMask(8, 0.25)
 REAL = {"block": "so4", "initial_spread": 0.3, "mask_token": "none"}
@@ -31,27 +33,25 @@ MODELS = {
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_without_momentum_the_fidelity_of_a_batch_only_goes_up(name, small_data, generator, monkeypatch):
-    monkeypatch.setattr("qmae.training.sweeps.MOMENTUM", 0.0)
+def test_without_momentum_the_fidelity_of_a_batch_only_goes_up(name, small_data, generator):
     images = load_images(str(small_data), size=8)[0].double()
     masks = PATCH.sample(len(images), generator=generator)
     model = MaskedAutoencoder(ModelConfig(PATCH, **REAL, **MODELS[name]), generator=generator).double()
-    sweeps = Sweeps(model, learning_rate=0.1)
+    sweeps = Sweeps(model, learning_rate=0.1, momentum=lambda sweep: 0.0)
     losses = [sweeps.step(images, masks).mean().item() for _ in range(8)]
     assert all(later <= earlier + 1e-9 for earlier, later in pairwise(losses))
     assert losses[-1] < losses[0] - 0.05
     assert 1 - model.fidelity(images, masks).mean().item() <= losses[-1]
 
 
-def test_momentum_pays_where_blocks_must_turn_together(small_data, generator, monkeypatch):
+def test_momentum_pays_where_blocks_must_turn_together(small_data, generator):
     images = load_images(str(small_data), size=8)[0]
     masks = PATCH.sample(len(images), generator=generator)
     reached = []
     for share in (0.0, 0.8):
-        monkeypatch.setattr("qmae.training.sweeps.MOMENTUM", share)
         config = ModelConfig(PATCH, **{**REAL, **MODELS["one for every place"], "initial_spread": 0.01, "layers": 4})
         model = MaskedAutoencoder(config, generator=torch.Generator().manual_seed(0))
-        sweeps = Sweeps(model, learning_rate=0.1)
+        sweeps = Sweeps(model, learning_rate=0.1, momentum=lambda sweep, share=share: share)
         for _ in range(12):
             sweeps.step(images, masks)
         reached.append(model.fidelity(images, masks).mean().item())
@@ -87,9 +87,28 @@ def test_the_token_is_trained_too(small_data, generator):
     assert losses[-1] < losses[0]
 
 
+def test_sweeps_go_on_at_the_sweep_where_they_stopped(small_data, generator):
+    images = load_images(str(small_data), size=8)[0]
+    masks = PATCH.sample(len(images), generator=generator)
+    config = ModelConfig(PATCH, **{**REAL, **MODELS["heralded, decoded"], "mask_token": "per_position"})
+
+    def sweeps_of(model):
+        return Sweeps(model, learning_rate=0.1, momentum=lambda sweep: 1 - 1 / sweep)
+
+    whole = MaskedAutoencoder(config, generator=torch.Generator().manual_seed(0))
+    again = deepcopy(whole)
+    sweeps, first = sweeps_of(whole), sweeps_of(again)
+    for _ in range(2):
+        sweeps.step(images, masks)
+        first.step(images, masks)
+    later = sweeps_of(again)
+    later.load_state_dict(deepcopy(first.state_dict()))
+    sweeps.step(images, masks)
+    later.step(images, masks)
+    assert same_parameters(whole, again)
+
+
 def test_a_training_by_sweeps_goes_on_where_it_stopped(small_data, tmp_path, monkeypatch):
-    monkeypatch.setattr("qmae.training.sweeps.MOMENTUM", 0.0)
-    monkeypatch.setattr("qmae.training.sweeps.RAMP", 1)  # so that it matters which sweep it is
     config = ModelConfig(PATCH, **{**REAL, **MODELS["one circuit"], "mask_token": "shared"})
     training = TrainingConfig(epochs=3, batch_size=40, learning_rate=0.05, method="sweeps")
     whole = Run(tmp_path / "whole", config, training, str(small_data)).train()
@@ -107,8 +126,7 @@ def test_a_training_by_sweeps_goes_on_where_it_stopped(small_data, tmp_path, mon
         with pytest.raises(KeyboardInterrupt):
             run.train()
     resumed = run.train()
-    assert torch.equal(resumed.encoder.angles, whole.encoder.angles)
-    assert torch.equal(resumed.token, whole.token)
+    assert same_parameters(resumed, whole)
 
 
 @pytest.mark.parametrize("preset", ["qmae-plus", "qmae-heralded", "qmae-compressed"])
@@ -151,6 +169,7 @@ def test_a_step_moves_the_token_once(name, small_data, generator):
     masks = PATCH.sample(len(images), generator=generator)
     settings = {**REAL, **MODELS[name], "mask_token": "per_position"}
     model = MaskedAutoencoder(ModelConfig(PATCH, **settings), generator=generator)
+    assert model.token is not None
     (slope,) = torch.autograd.grad(model(images, masks).sum(), [model.token])
     Sweeps(model, learning_rate=0.25).step(images, masks)
     torch.testing.assert_close(model.token.detach(), -0.25 * slope.sign(), atol=1e-4, rtol=0)
@@ -158,14 +177,13 @@ def test_a_step_moves_the_token_once(name, small_data, generator):
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("count", [1, 5])
-def test_equal_images_do_not_make_a_circuit_jump(name, count, monkeypatch):
+def test_equal_images_do_not_make_a_circuit_jump(name, count):
     """What they leave open stays: without momentum, sweeps come to rest."""
-    monkeypatch.setattr("qmae.training.sweeps.MOMENTUM", 0.0)
     image = torch.zeros(8, 8)
     image[4:6, 4:6] = 1
     images, masks = image.repeat(count, 1, 1), PATCH.at(0, count)
     model = MaskedAutoencoder(ModelConfig(PATCH, **REAL, **MODELS[name]), generator=torch.Generator().manual_seed(0))
-    sweeps = Sweeps(model, learning_rate=0.1)
+    sweeps = Sweeps(model, learning_rate=0.1, momentum=lambda sweep: 0.0)
     losses = [sweeps.step(images, masks).mean().item() for _ in range(30)]
     before = [blocks.clone() for blocks in sweeps.blocks]
     losses.append(sweeps.step(images, masks).mean().item())
@@ -176,7 +194,7 @@ def test_equal_images_do_not_make_a_circuit_jump(name, count, monkeypatch):
 
 def test_images_of_which_no_shot_is_kept_steer_nothing():
     """The identity brings the visible pixel to trash 1, so that the success probability is 0."""
-    config = ModelConfig(PATCH, **{**REAL, **MODELS["heralded, decoded"], "trash_wires": (0, 6), "initial_spread": 0})
+    config = ModelConfig(PATCH, **{**REAL, **MODELS["heralded, decoded"], "trash_wires": (0, 6), "initial_spread": 0.0})
     model = MaskedAutoencoder(config, generator=torch.Generator())
     image = torch.zeros(1, 8, 8)
     image[0, 7, 7] = 1

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -41,7 +42,7 @@ def same(one, other):
 @pytest.mark.parametrize("kind", [str, Path])
 def test_the_folder_is_made(data, tmp_path, kind):
     folder = tmp_path / "some" / "where"
-    train(new_model(), *data, SOME, folder=kind(folder))
+    train(new_model(), *data, config=SOME, folder=kind(folder))
     assert {"history.csv", "model.safetensors"} <= {path.name for path in folder.iterdir()}
 
 
@@ -50,7 +51,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_training(data, tm
     model = new_model()
     for folder in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / ("a" * 300), tmp_path / "null\0"):
         with pytest.raises(InputError, match="cannot write to"):
-            train(model, *data, SOME, folder=folder)
+            train(model, *data, config=SOME, folder=folder)
     assert same(model, new_model())
 
 
@@ -72,7 +73,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_training(data, tm
 def test_images_that_are_none_are_refused(unchecked, data, which, make):
     data[which], model = make(data[which]), new_model()
     with pytest.raises(InputError):
-        train(model, *data, SOME)
+        train(model, *data, config=SOME)
     assert same(model, new_model())
 
 
@@ -86,14 +87,14 @@ def test_images_that_are_no_floats_are_refused(unchecked, data, kind):
 def test_devices_that_are_not_there_are_refused(data, device):
     model = new_model()
     with pytest.raises(InputError, match="device"):
-        train(model, *data, SOME, device=device)
+        train(model, *data, config=SOME, device=device)
     assert same(model, new_model())
 
 
 def test_precision_is_that_of_the_model(data):
     double, single = new_model().double(), new_model()
-    found = train(double, *data, SOME)
-    expected = train(single, *(images.double() for images in data), SOME)
+    found = train(double, *data, config=SOME)
+    expected = train(single, *(images.double() for images in data), config=SOME)
     assert double.encoder.angles.dtype == torch.float64
     assert single.encoder.angles.dtype == torch.float32
     assert found.column("loss_mean") == pytest.approx(expected.column("loss_mean"), abs=1e-3)
@@ -103,14 +104,14 @@ def test_precision_is_that_of_the_model(data):
 def test_half_precision_is_refused(data, kind):
     for model in (new_model(), network(), FreeModel(FreeConfig(PATCH), generator=torch.Generator())):
         with pytest.raises(InputError, match=r"float\(\)"):
-            train(model.to(kind), *data, SOME)
+            train(model.to(kind), *data, config=SOME)
 
 
 def test_parameters_that_are_not_finite_are_refused(data):
     model = new_model()
     model.encoder.angles.data[0, 0] = float("nan")
     with pytest.raises(InputError, match="not finite"):
-        train(model, *data, SOME)
+        train(model, *data, config=SOME)
 
 
 @pytest.mark.parametrize("name", ["qmae", "qmae-plus", "qmae-compressed"])
@@ -118,7 +119,7 @@ def test_parameters_that_are_not_finite_are_refused(data):
 def test_trained_without_gradients_around_it_is_trained_all_the_same(data, name, around):
     one, other = (new_model(name, layers=1) for _ in range(2))
     config = TrainingConfig(2, batch_size=None, method="adam" if name == "qmae" else "sweeps")
-    train(one, *data, config)
+    train(one, *data, config=config)
     with around():
         train(other, data[0] * 1, data[1] * 1, config)
     assert same(one, other)
@@ -128,18 +129,18 @@ def test_a_model_of_inference_mode_is_refused(data):
     with torch.inference_mode():
         model = new_model()
     with pytest.raises(InputError, match="inference_mode"):
-        train(model, *data, SOME)
+        train(model, *data, config=SOME)
 
 
 def test_frozen_parameters_stay(data):
     model = new_model()
     model.encoder.angles.requires_grad_(False)
-    train(model, *data, SOME)
+    train(model, *data, config=SOME)
     assert torch.equal(model.encoder.angles, new_model().encoder.angles)
     assert model.token.any()
     model.token.requires_grad_(False)
     with pytest.raises(InputError, match="frozen"):
-        train(model, *data, SOME)
+        train(model, *data, config=SOME)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +153,7 @@ def test_the_global_seed_changes_nothing(data, build):
         for seed in (1, 2):
             torch.manual_seed(seed)
             models.append(build())
-            train(models[-1], *data, config)
+            train(models[-1], *data, config=config)
     assert same(*models)
 
 
@@ -160,7 +161,7 @@ def test_none_and_more_than_there_are_mean_all_images(data):
     models = []
     for size in (None, len(data[0]), 10**6):
         models.append(new_model())
-        assert len(train(models[-1], *data, TrainingConfig(2, batch_size=size)).rows) == 2
+        assert len(train(models[-1], *data, config=TrainingConfig(2, batch_size=size)).rows) == 2
     assert same(models[0], models[1])
     assert same(models[0], models[2])
 
@@ -186,26 +187,27 @@ def interrupted(data, tmp_path):
         def __enter__(self):
             return stop
 
+    config = TrainingConfig(4, batch_size=45)
     with pytest.raises(KeyboardInterrupt):
-        train(new_model(), *data, TrainingConfig(4, batch_size=45), folder=tmp_path, progress=lambda *about: Stopping())
+        train(new_model(), *data, config=config, folder=tmp_path, progress=lambda *about: Stopping())
     return tmp_path
 
 
 def test_a_training_goes_on_with_its_own_settings_and_images_alone(data, interrupted):
-    config = {"epochs": 4, "batch_size": 45}
+    config: dict[str, Any] = {"epochs": 4, "batch_size": 45}
     for change in ({"learning_rate": 0.1}, {"seed": 1}, {"epochs": 5}, {"batch_size": None}, {"batch_size": 44}):
         with pytest.raises(InputError, match="another training"):
-            train(new_model(), *data, TrainingConfig(**{**config, **change}), folder=interrupted)
+            train(new_model(), *data, config=TrainingConfig(**{**config, **change}), folder=interrupted)
     with pytest.raises(InputError, match="another training"):
-        train(new_model("qae"), *data, TrainingConfig(**config), folder=interrupted)
+        train(new_model("qae"), *data, config=TrainingConfig(**config), folder=interrupted)
     more, other = torch.cat([data[0], data[1][:1]]), data[0].clone()
     other[3, 2, 2] += 0.1
     for images, validation in ((more, data[1]), (other, data[1]), (data[0], data[1][:-1])):
         with pytest.raises(InputError, match="another training"):
             train(new_model(), images, validation, TrainingConfig(**config), folder=interrupted)
     whole, resumed = new_model(), new_model()
-    train(whole, *data, TrainingConfig(**config))
-    train(resumed, *data, TrainingConfig(**config), folder=interrupted)
+    train(whole, *data, config=TrainingConfig(**config))
+    train(resumed, *data, config=TrainingConfig(**config), folder=interrupted)
     assert same(whole, resumed)
 
 

@@ -6,6 +6,7 @@ import pytest
 from qmae.data.masks import PatchMask
 from qmae.errors import InputError
 from qmae.training.tuning import BATCH_SIZES, LEARNING_RATES, best, report, tune
+from samples import trained_files
 
 PATCH = PatchMask(8, 0.25)
 
@@ -18,7 +19,7 @@ def without_time(trials):
     return [(trial.training, trial.validation_fidelity) for trial in trials]
 
 
-def test_a_search_can_be_repeated_and_goes_on_where_it_stopped(tmp_path, small_data, monkeypatch):
+def test_a_search_can_be_repeated_and_goes_on_where_it_stopped(tmp_path, small_data):
     trials = search(tmp_path, small_data)
     assert len({trial.training for trial in trials}) == 5
     for trial in trials:
@@ -28,8 +29,10 @@ def test_a_search_can_be_repeated_and_goes_on_where_it_stopped(tmp_path, small_d
     for number in (3, 4):
         shutil.rmtree(tmp_path / "runs" / f"autoencoder-trial{number}")
     assert without_time(search(tmp_path, small_data)) == without_time(trials)
-    monkeypatch.setattr("qmae.training.runs.train", lambda *args, **kwargs: pytest.fail("trained twice"))
+    trained = trained_files(tmp_path)
+    assert len(trained) == 5
     assert without_time(search(tmp_path, small_data)) == without_time(trials)
+    assert trained_files(tmp_path) == trained
 
 
 def test_a_training_that_diverges_is_the_worst_and_not_the_end(tmp_path, small_data):

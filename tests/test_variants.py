@@ -1,5 +1,7 @@
 """Models beyond the paper's, each as a circuit of PennyLane's."""
 
+from typing import Any
+
 import numpy as np
 import pennylane as qp
 import pytest
@@ -14,7 +16,7 @@ from qmae.simulation.states import embed
 from samples import angles_of_circuits
 
 ONE, SEVERAL = PatchMask(4, 0.25), PatchMask(4, 0.25, patches=4)
-VARIANTS = {
+VARIANTS: dict[str, tuple[PatchMask, dict[str, Any]]] = {
     "one circuit per place, nothing discarded": (
         ONE,
         {"bottleneck": "none", "trash_wires": (), "decoder": "none", "block": "so4", "conditioning": "separate"},

@@ -116,7 +116,7 @@ def check_size(size: int) -> None:
         )
 
 
-def number(value: Any, what: str, *, at_least: float = -math.inf, at_most: float = math.inf) -> float:
+def number(value: Any, what: str, *, at_least: float | int = -math.inf, at_most: float | int = math.inf) -> float:
     """Return a finite number within bounds as Python's own float.
 
     Raises:

@@ -68,13 +68,8 @@ def single_shot_variance(overlap: Overlap, fidelity: float) -> float:
     return 1 - fidelity**2 if overlap == "swap" else fidelity * (1 - fidelity)
 
 
-SHOTS = (10, 30, 100, 300, 1_000, 3_000, 10_000)
-"""Shots per estimate in the study."""
-
 REPETITIONS = 2_000
-"""Estimates per setting; fewer of many shots, so that no setting takes more than `LARGEST` shots."""
-
-LARGEST = 2_000_000
+"""Estimates per setting, where the limit of its shots allows so many."""
 
 
 def spreads(
@@ -83,6 +78,8 @@ def spreads(
     masks: Masks,
     *,
     seed: int,
+    shots: tuple[int, ...] = (10, 30, 100, 300, 1_000, 3_000, 10_000),
+    most_shots: int = 2_000_000,
     progress: Progress = silent,
 ) -> list[Spread]:
     """Measure how estimates of fidelities scatter, by number of shots and kind of overlap.
@@ -94,20 +91,22 @@ def spreads(
         images: the originals.
         masks: one per image.
         seed: of the device's sampling; every image and setting gets one of its own.
+        shots: per estimate, one setting each.
+        most_shots: of all estimates of a setting together.
         progress: told of every setting.
 
     Raises:
         InputError: an image gives no quantum state; it is named by its index.
     """
     states = States.of(model, images, masks)
-    kinds = list(product(get_args(Overlap), SHOTS, range(len(images))))
+    kinds = list(product(get_args(Overlap), shots, range(len(images))))
     found = []
     with progress("estimating again and again", len(kinds)) as advance:
-        for index, (overlap, shots, image) in enumerate(kinds):
+        for index, (overlap, number, image) in enumerate(kinds):
             circuit = AutoencoderCircuit.of(model.config, overlap)
-            repetitions = min(REPETITIONS, LARGEST // shots)
+            repetitions = min(REPETITIONS, most_shots // number)
             device = "default.qubit" if circuit.heralded else EXACT
-            target = Target(circuit, device, shots, options={"seed": seed + index})
+            target = Target(circuit, device, number, options={"seed": seed + index})
             found.append(measure_spread(target, states, image=image, repetitions=repetitions))
             advance(1)
     return found

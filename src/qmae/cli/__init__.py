@@ -8,9 +8,12 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qmae.cli.exit_codes import INTERRUPTED
+
+if TYPE_CHECKING:
+    from qmae.cli.program import app
 
 __all__ = ["app", "main"]
 

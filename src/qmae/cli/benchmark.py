@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 @app.command()
 def benchmark(
-    peers: Annotated[bool, typer.Option("--peers", help="Other simulators as well, two minutes or so.")] = False,
     qubits: Annotated[
         list[int] | None,
         typer.Option(min=2, max=24, help="Time and memory of other image sizes; even, may be repeated."),
@@ -34,9 +33,9 @@ def benchmark(
     seed: SeedOption = 0,
     accelerator: AcceleratorOption = "cpu",
 ) -> None:
-    """Time training steps of QMAE on MNIST: beside the matrix products they need, other simulators, more qubits.
+    """Time training steps of QMAE on MNIST: beside the matrix products they need, or with more qubits.
 
-    Example: `qmae benchmark --peers`
+    Example: `qmae benchmark --batch-size 1024`
 
     Example: `qmae benchmark --qubits 12 --qubits 14 --batch-size 16 --layers 1 --layers 4`
     """
@@ -47,7 +46,7 @@ def benchmark(
     from qmae.experiments.benchmark import machine
 
     layers, device = layers or [1], torch_device(accelerator)
-    _check(peers, qubits, layers, figure, device)
+    _check(qubits, layers, figure, device)
     for path in (as_json, figure):
         if path:
             new_file(path)
@@ -57,51 +56,38 @@ def benchmark(
     if qubits:
         rows = _print_costs(qubits, layers, images, seed, figure)
     else:
-        rows = _print_timings(peers, layers[0], images, seed, device)
+        rows = _print_timings(layers[0], images, seed, device)
     if as_json:
         content = {"machine": machine(device), "measurements": rows}
         write_atomically(as_json, to_json(content))
 
 
-def _check(peers: bool, qubits: list[int] | None, layers: list[int], figure: Path | None, device: torch.device) -> None:
+def _check(qubits: list[int] | None, layers: list[int], figure: Path | None, device: torch.device) -> None:
     """Refuse what cannot be combined."""
     if qubits and any(n % 2 or n < 2 for n in qubits):
         raise InputError("--qubits must be even numbers: an image of 2^n pixels is square")
-    if device.type == "cuda" and (peers or qubits):
-        raise InputError("--peers and --qubits are measured on the CPU: choose --accelerator cpu")
-    if peers and qubits:
-        raise InputError("--peers are compared at 8 qubits: leave --qubits out")
+    if device.type == "cuda" and qubits:
+        raise InputError("--qubits are measured on the CPU: choose --accelerator cpu")
     if (len(layers) > 1 or figure) and not qubits:
         raise InputError("several --layers, and --figure, need --qubits")
-    if peers:
-        from qmae.experiments.peers import check_installed
-
-        check_installed()
 
 
 def _print_timings(
-    peers: bool, layers: int, images: Float[Tensor, "batch size size"], seed: int, device: torch.device
+    layers: int, images: Float[Tensor, "batch size size"], seed: int, device: torch.device
 ) -> list[dict[str, object]]:
     import torch
 
     from qmae.data.masks import PatchMask
-    from qmae.experiments.benchmark import FLOOR, OURS, compare
-    from qmae.experiments.peers import PEERS
+    from qmae.experiments.benchmark import compare, timing_line
     from qmae.models.autoencoder import MaskedAutoencoder
 
     patch = PatchMask()
     model = MaskedAutoencoder.from_preset("qmae", patch=patch, seed=seed, layers=layers).to(device)
     masks = patch.sample(len(images), generator=torch.Generator().manual_seed(seed)).to(device)
-    chosen = tuple(PEERS) if peers else ()
-    timings = {}
-    for timing in compare(model, images.to(device), masks, peers=chosen, progress=show_progress):
-        timings[timing.contestant] = timing
-        base = timings[FLOOR if timing.contestant in (FLOOR, OURS) else OURS]
-        console.print(
-            f"{timing.contestant:50} {timing.seconds * 1e3:9.2f} ms a step of {timing.images:<4}"
-            f"{1 / timing.per_image:11,.1f} images/s{timing.per_image / base.per_image:10,.1f} x {base.contestant}",
-        )
-    return [vars(timing) for timing in timings.values()]
+    timings = list(compare(model, images.to(device), masks, progress=show_progress))
+    for timing in timings:
+        console.print(timing_line(timing, timings[0]))
+    return [vars(timing) for timing in timings]
 
 
 def _print_costs(

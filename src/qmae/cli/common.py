@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from qmae.cli.terminal import console
 from qmae.errors import InputError
@@ -23,7 +24,19 @@ if TYPE_CHECKING:
 
     from qmae.evaluation.evaluate import TestSet
 
-app = typer.Typer(
+
+class _Command(TyperCommand):
+    """A command that is given the class of context that its annotation names: typer's own is given its base class."""
+
+    context_class = typer.Context
+
+
+class _App(typer.Typer):
+    def command(self, *arguments: Any, **settings: Any) -> Any:
+        return super().command(*arguments, cls=_Command, **settings)
+
+
+app = _App(
     name="qmae",
     no_args_is_help=True,
     add_completion=False,

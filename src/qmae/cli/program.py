@@ -7,7 +7,7 @@ import os
 import sys
 from contextlib import suppress
 from importlib.metadata import version as metadata_version
-from typing import IO, Annotated
+from typing import Annotated
 
 import typer
 
@@ -20,10 +20,11 @@ from qmae.errors import InputError
 __all__ = ["app", "benchmark", "circuits", "evaluate", "experiments", "run", "train"]
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> bool:
     if wanted:
         console.print(f"qmae {metadata_version('qmae')}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()
@@ -63,7 +64,7 @@ def run(arguments: list[str]) -> int:
             raise
         _tell("error: not enough memory for this: choose a smaller batch, fewer or smaller images or fewer layers")
         code = REFUSED
-    _give_up_if_full(sys.stdout)
+    _give_up_if_full()
     return code
 
 
@@ -124,13 +125,13 @@ def _is_lack_of_memory(error: Exception) -> bool:
     )
 
 
-def _give_up_if_full(stream: IO[str] | None) -> None:
-    """Where a stream takes nothing any more, let go what it still holds: Python would try again at its end."""
-    if stream is None:
+def _give_up_if_full() -> None:
+    """Where the output takes nothing any more, let go what it still holds: Python would try again at its end."""
+    if sys.stdout is None:
         return
     try:
-        stream.flush()
+        sys.stdout.flush()
     except OSError:
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
+        os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)

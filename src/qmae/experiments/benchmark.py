@@ -1,4 +1,4 @@
-"""How long a training step takes: beside the matrix products it cannot do without, other simulators, more qubits."""
+"""How long a training step takes: beside the matrix products it cannot do without, and with more qubits."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ from torch import Tensor
 from qmae._progress import Progress, silent
 from qmae.data.masks import Masks, PatchMask
 from qmae.data.pixels import resize
-from qmae.experiments.peers import BACKPROP_MEMORY, PAPER, PEERS, Step, adam_step
 from qmae.models.autoencoder import MaskedAutoencoder
 
 FLOOR, OURS = "bare matrix products", "qmae"
-WARM_UP, REPETITIONS, PEER_REPETITIONS = 20, 200, 5
+WARM_UP, REPETITIONS = 20, 200
+
+Step = Callable[[], object]
+"""One whole training step: loss, gradients, and Adam where the contestant has a model."""
 
 
 @dataclass(frozen=True)
@@ -84,28 +86,28 @@ def compare(
     images: Float[Tensor, "batch size size"],
     masks: Masks,
     *,
-    peers: Sequence[str] = (),
     progress: Progress = silent,
 ) -> Iterator[Timing]:
-    """Time one training step of the same images under the same masks by every contestant, in single precision.
+    """Time one training step in single precision, and the matrix products it cannot do without.
 
-    The model's step and its matrix products take turns, so that both see the same machine.
+    They take turns, so that both see the same machine.
 
     Args:
         model: changed by the steps; on the device where it is timed.
         images: the originals of one step.
         masks: one per image.
-        peers: those of `qmae.experiments.peers.PEERS` that are timed as well, and then the paper's circuit; on the CPU.
         progress: told of every repetition.
     """
     steps = {FLOOR: matrix_products(model, len(images)), OURS: training_step(model, images, masks)}
-    clock = _cuda_seconds if model.encoder.angles.is_cuda else _seconds
-    yield from _time(steps, len(images), REPETITIONS, WARM_UP, progress, clock)
-    for name in peers:
-        yield from _time({name: PEERS[name](model, images, masks)}, len(images), PEER_REPETITIONS, 1, progress)
-    for name in PAPER if peers else ():
-        if "backprop" not in name or _free_memory() > BACKPROP_MEMORY:
-            yield from _time({name: PAPER[name](model, images, masks)}, 1, PEER_REPETITIONS, 1, progress)
+    yield from time_steps(steps, len(images), REPETITIONS, WARM_UP, progress, cuda=model.encoder.angles.is_cuda)
+
+
+def timing_line(timing: Timing, base: Timing) -> str:
+    """One line of the printed table: a timing, beside another one."""
+    return (
+        f"{timing.contestant:50} {timing.seconds * 1e3:9.2f} ms a step of {timing.images:<4}"
+        f"{1 / timing.per_image:11,.1f} images/s{timing.per_image / base.per_image:10,.1f} x {base.contestant}"
+    )
 
 
 def costs(
@@ -139,6 +141,18 @@ def machine(device: torch.device | str = "cpu") -> str:
     if torch.device(device).type == "cuda":
         return f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
     return f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}"
+
+
+def adam_step(model: MaskedAutoencoder, backward: Callable[[], object]) -> Step:
+    """A step of Adam on the gradients that `backward` leaves behind."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        backward()
+        optimizer.step()
+
+    return step
 
 
 def training_step(model: MaskedAutoencoder, images: Float[Tensor, "batch size size"], masks: Masks) -> Step:
@@ -180,15 +194,26 @@ def _cuda_seconds(step: Step) -> float:
     return start.elapsed_time(end) / 1e3
 
 
-def _time(
+def time_steps(
     steps: dict[str, Step],
     images: int,
     repetitions: int,
     warm_up: int,
-    progress: Progress,
-    clock: Callable[[Step], float] = _seconds,
+    progress: Progress = silent,
+    *,
+    cuda: bool = False,
 ) -> Iterator[Timing]:
-    """Median time of steps that take turns."""
+    """Median time of steps that take turns.
+
+    Args:
+        steps: the contestants' by their names.
+        images: images of a step.
+        repetitions: of every step.
+        warm_up: steps before these, which are not timed.
+        progress: told of every repetition.
+        cuda: whether they run on a CUDA device, whose events are the clock then.
+    """
+    clock = _cuda_seconds if cuda else _seconds
     for _ in range(warm_up):
         for step in steps.values():
             step()
@@ -209,7 +234,7 @@ def _cost(images: Float[Tensor, "batch size size"], layers: int, seed: int, thre
     model = MaskedAutoencoder.from_preset("qmae", patch=patch, seed=seed, layers=layers)
     masks = patch.sample(len(images), generator=torch.Generator().manual_seed(seed))
     step = training_step(model, images, masks)
-    (timing,) = _time({OURS: step}, len(images), 5, 1, silent)
+    (timing,) = time_steps({OURS: step}, len(images), 5, 1)
     peak = _memory("VmHWM")
     used = None if before is None or peak is None else peak - before
     return Cost(model.config.qubits, layers, len(images), timing.seconds, used)
@@ -220,8 +245,3 @@ def _memory(name: str) -> int | None:
     status = Path("/proc/self/status")
     found = re.search(rf"{name}:\s+(\d+) kB", status.read_text()) if status.exists() else None
     return int(found[1]) * 1024 if found else None
-
-
-def _free_memory() -> int:
-    """Memory in bytes that nobody uses; 0 where the system does not tell."""
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if "SC_AVPHYS_PAGES" in os.sysconf_names else 0

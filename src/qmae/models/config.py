@@ -208,4 +208,6 @@ class ModelConfig:
             InputError: a setting is missing, unknown, of a wrong type or out of bounds.
         """
         values = check_keys(values, cls, "the model's config")
+        wires = values["trash_wires"]
+        values["trash_wires"] = tuple(wires) if isinstance(wires, list) else wires  # JSON has no tuples
         return cls(**{**values, "patch": PatchMask.from_dict(values["patch"])})

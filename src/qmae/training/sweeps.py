@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,14 +69,23 @@ class Sweeps:
         model: trained in place: real blocks, a decoder that is not the encoder, no offsets.
         learning_rate: of the token, in units of pixel values.
         success_weight: what a discarded shot costs.
+        momentum: share of the last change that is made again before a sweep, counted from 1.
 
     Raises:
         InputError: as `check`.
     """
 
     @without_autocast()
-    def __init__(self, model: CircuitModel, *, learning_rate: float, success_weight: float = 0.0) -> None:
+    def __init__(
+        self,
+        model: CircuitModel,
+        *,
+        learning_rate: float,
+        success_weight: float = 0.0,
+        momentum: Callable[[int], float] = momentum,
+    ) -> None:
         self.check(model)
+        self.momentum = momentum
         self.model, self.learning_rate, self.success_weight = model, learning_rate, success_weight
         self.token = model.token if model.token is not None and model.token.requires_grad else None
         self.tokens = None if self.token is None else torch.optim.Adam([self.token], learning_rate, fused=True)
@@ -201,7 +211,7 @@ class Sweeps:
         self, now: Float[Tensor, "circuits layers pairs 4 4"], last: Float[Tensor, "circuits layers pairs 4 4"]
     ) -> Float[Tensor, "circuits layers pairs 4 4"]:
         """Blocks moved on in the direction of their last change."""
-        return polar((now + momentum(self.sweeps + 1) * (now - last)).mT)
+        return polar((now + self.momentum(self.sweeps + 1) * (now - last)).mT)
 
     def _autoencoder(
         self, encoder: Float[Tensor, "dim dim"], decoder: Float[Tensor, "decoded decoded"] | None = None

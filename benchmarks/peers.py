@@ -1,4 +1,6 @@
-"""The same training step in other simulators, for the benchmark.
+"""Time the same training step of QMAE in other simulators, and the paper's own circuit, beside ours.
+
+Use, from a checkout: pip install -e '.[peers]', then python benchmarks/peers.py, two minutes or so.
 
 Each in the fastest form that its documentation offers and that we found. "States" sends the batch through the
 circuit, "V" builds the matrix once per step and applies it as `qmae` does; both are the reduced problem, n qubits.
@@ -9,9 +11,11 @@ circuit, "V" builds the matrix once per step and applies it as `qmae` does; both
 
 from __future__ import annotations
 
+import argparse
 import logging
+import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -21,9 +25,13 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from qmae._progress import Progress, silent
 from qmae.ansatz.ansatz import Ansatz
-from qmae.data.masks import Masks
-from qmae.errors import InputError, install_hint
+from qmae.cli.terminal import show_progress
+from qmae.data.images import load_images
+from qmae.data.masks import Masks, PatchMask
+from qmae.errors import install_hint
+from qmae.experiments.benchmark import Step, Timing, adam_step, compare, machine, time_steps, timing_line
 from qmae.models.autoencoder import MaskedAutoencoder
 from qmae.models.base import embed_references
 from qmae.simulation.channel import Autoencoder
@@ -34,25 +42,10 @@ from qmae.simulation.states import embed
 if TYPE_CHECKING:
     import jax
 
-Step = Callable[[], object]
-"""One whole training step: loss, gradients, and Adam where the contestant has a model."""
-
 Build = Callable[[MaskedAutoencoder, Tensor, Masks], Step]
 
 Simulate = Callable[[Complex[Tensor, "batch dim"]], Complex[Tensor, "batch dim"]]
 """Sends states through the encoder, with the model's angles."""
-
-
-def adam_step(model: MaskedAutoencoder, backward: Callable[[], object]) -> Step:
-    """A step of Adam on the gradients that `backward` leaves behind."""
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        backward()
-        optimizer.step()
-
-    return step
 
 
 def states_step(
@@ -89,27 +82,27 @@ def pennylane_matrix(model: MaskedAutoencoder) -> Callable[[], Complex[Tensor, "
     """V by `qp.matrix` of the template."""
     import pennylane as qp
 
-    from qmae.circuits.templates import AllPairsBlocks
+    from qmae.circuits.templates import BlockLayers
 
     wires = range(model.config.qubits)
-    return lambda: qp.matrix(AllPairsBlocks, wire_order=wires)(model.angles, wires).to(torch.complex64)
+    return lambda: qp.matrix(BlockLayers, wire_order=wires)(model.encoder.angles, wires).to(torch.complex64)
 
 
 def pennylane_states(model: MaskedAutoencoder) -> Simulate:
     """`default.qubit` broadcasts over the states; gradients by backpropagation."""
     import pennylane as qp
 
-    from qmae.circuits.templates import AllPairsBlocks
+    from qmae.circuits.templates import BlockLayers
 
     wires = range(model.config.qubits)
 
     @qp.qnode(qp.device("default.qubit", wires=wires), interface="torch", diff_method="backprop")
     def encoder(states: Tensor, angles: Tensor) -> object:
         qp.StatePrep(states, wires=wires)
-        AllPairsBlocks(angles, wires=wires)
+        BlockLayers(angles, wires=wires)
         return qp.state()
 
-    return lambda states: encoder(states, model.angles)
+    return lambda states: encoder(states, model.encoder.angles)
 
 
 def pyqtorch_states(model: MaskedAutoencoder) -> Simulate:
@@ -127,7 +120,7 @@ def pyqtorch_states(model: MaskedAutoencoder) -> Simulate:
         circuit = pyq.QuantumCircuit(ansatz.qubits, gates).to(torch.complex64)
 
     def simulate(states: Complex[Tensor, "batch dim"]) -> Complex[Tensor, "batch dim"]:
-        values = {f"angle{index}": angle for index, angle in enumerate(model.angles.flatten())}
+        values = {f"angle{index}": angle for index, angle in enumerate(model.encoder.angles.flatten())}
         output = pyq.run(circuit, states.T.reshape(*[2] * ansatz.qubits, -1), values)
         return output.flatten(0, -2).T
 
@@ -143,7 +136,7 @@ def deepquantum_states(model: MaskedAutoencoder) -> Simulate:
     for name, qubits, angle in ansatz.gates():
         circuit.cnot(*qubits) if angle is None else getattr(circuit, name.lower())(*qubits, encode=True)
     circuit.to(torch.float)
-    return lambda states: circuit(data=model.angles.flatten(), state=states).reshape(states.shape)
+    return lambda states: circuit(data=model.encoder.angles.flatten(), state=states).reshape(states.shape)
 
 
 def of_basis_states(simulate: Simulate, model: MaskedAutoencoder) -> Callable[[], Complex[Tensor, "dim dim"]]:
@@ -214,7 +207,7 @@ def _tensorcircuit_encoder(ansatz: Ansatz) -> Any:
 
     def block(angles: jax.Array, state: jax.Array) -> jax.Array:
         circuit, remaining = tc.Circuit(2, inputs=state), iter(angles)
-        for gate in ansatz.block:
+        for gate in ansatz.block.gates:
             if gate.name == "CNOT":
                 circuit.cnot(*gate.wires)
             else:
@@ -259,7 +252,7 @@ def _paper_circuit(
     states = States.of(deepcopy(model), images[:1], masks[:1])
     circuit = AutoencoderCircuit.of(model.config)
     node = Target(circuit, device).node(circuit.fidelity, diff_method=method)
-    return node, (states.angles[0], states.filled[0], states.originals[0])
+    return node, states.of_fidelity(0)
 
 
 def _states(simulator: Callable[[MaskedAutoencoder], Simulate]) -> Build:
@@ -288,6 +281,9 @@ PAPER: dict[str, Build] = {
 }
 """The paper's circuit, an image at a time."""
 
+REPETITIONS = 5
+"""Of every step, after one of warm-up."""
+
 BACKPROP_MEMORY = 12 * 2**30
 """Free memory in bytes without which the last of them is left out."""
 
@@ -295,12 +291,59 @@ PACKAGES = ("tensorcircuit", "jax", "deepquantum", "pyqtorch")
 """What they need beside PennyLane: the extra `peers`."""
 
 
-def check_installed() -> None:
-    """Refuse to go on without the other simulators.
+def missing(packages: Sequence[str] = PACKAGES) -> list[str]:
+    """Which of the packages are not installed."""
+    return [package for package in packages if find_spec(package) is None]
 
-    Raises:
-        InputError: one of them is not installed.
+
+def time_peers(
+    model: MaskedAutoencoder,
+    images: Float[Tensor, "batch size size"],
+    masks: Masks,
+    *,
+    peers: Sequence[str] = tuple(PEERS),
+    progress: Progress = silent,
+) -> Iterator[Timing]:
+    """Time one training step in every other simulator, and then the paper's circuit, one image at a time.
+
+    Args:
+        model: changed by the steps.
+        images: the originals of one step.
+        masks: one per image.
+        peers: of `PEERS`.
+        progress: told of every repetition.
     """
-    missing = [package for package in PACKAGES if find_spec(package) is None]
-    if missing:
-        raise InputError(f"{', '.join(missing)} not installed: get the other simulators by {install_hint('peers')}")
+    for name in peers:
+        yield from time_steps({name: PEERS[name](model, images, masks)}, len(images), REPETITIONS, 1, progress)
+    for name, build in PAPER.items():
+        if "backprop" not in name or _free_memory() > BACKPROP_MEMORY:
+            yield from time_steps({name: build(model, images, masks)}, 1, REPETITIONS, 1, progress)
+
+
+def _free_memory() -> int:
+    """Memory in bytes that nobody uses; 0 where the system does not tell."""
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if "SC_AVPHYS_PAGES" in os.sysconf_names else 0
+
+
+def main() -> None:
+    """Print one line per contestant."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch-size", type=int, default=256, help="images per step")
+    parser.add_argument("--threads", type=int, default=2, help="of torch")
+    parser.add_argument("--seed", type=int, default=0, help="of angles and masks")
+    given = parser.parse_args()
+    if names := missing():
+        parser.error(f"{', '.join(names)} not installed: get the other simulators by {install_hint('peers')}")
+    torch.set_num_threads(given.threads)
+    images, patch = load_images("mnist", split="train", size=16)[0][: given.batch_size], PatchMask()
+    model = MaskedAutoencoder.from_preset("qmae", patch=patch, seed=given.seed)
+    masks = patch.sample(len(images), generator=torch.Generator().manual_seed(given.seed))
+    print(f"{machine()}; batch {len(images)}")
+    floor, ours = compare(model, images, masks, progress=show_progress)
+    print(timing_line(floor, floor), timing_line(ours, floor), sep="\n")
+    for timing in time_peers(model, images, masks, progress=show_progress):
+        print(timing_line(timing, ours), flush=True)
+
+
+if __name__ == "__main__":
+    main()
