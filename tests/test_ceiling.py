@@ -14,6 +14,7 @@ from qmae.models.choices import Design
 from qmae.models.free import DESIGNS, FreeConfig, FreeModel
 from qmae.simulation.states import embed
 from qmae.training.parallel import train_all
+from qmae.training.runs import Run
 
 designs = pytest.mark.parametrize("design", get_args(Design))
 PATCH = PatchMask(4, 0.25)
@@ -84,7 +85,11 @@ def test_a_freer_design_finds_at_least_as_much(tmp_path, small_data):
     masks = patch.sample(len(images), generator=torch.Generator().manual_seed(0))
     found = []
     for design in ("tied", "unitary-per-position"):
-        runs = searches(tmp_path, FreeConfig(patch, design), range(2), epochs=60, data=str(small_data))
+        config = FreeConfig(patch, design)
+        runs = [
+            Run(tmp_path / "runs" / name, config, training, str(small_data))
+            for name, training in searches(config, range(2), epochs=60).items()
+        ]
         train_all(runs)
         run = best_on_validation(runs)
         assert run.history().column("validation_fidelity")[-1] == max(

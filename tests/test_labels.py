@@ -6,8 +6,7 @@ import torch
 from qmae.errors import InputError
 from qmae.models.baselines import BASELINES, BaselineEntry, build_baselines
 from qmae.reports.comparison_figures import greys, palette
-from qmae.reports.names import from_floor_to_ceiling, label
-from qmae.reports.style import colour_of
+from qmae.reports.names import colour_of, from_floor_to_ceiling, label
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,7 @@ def ceiling(
     from qmae.models.free import FreeConfig
     from qmae.models.pretrained import CONFIG
     from qmae.training.parallel import train_all
+    from qmae.training.runs import Run
 
     data = data_source(data)
     device, patch = torch_device(accelerator), PatchMask(size, mask_ratio)
@@ -83,7 +84,10 @@ def ceiling(
     try:
         for config in configs:
             seeds = range(seed, seed + restarts)
-            runs = searches(out, config, seeds, epochs=epochs, data=data, skip_black=skip_black)
+            runs = [
+                Run(out / "runs" / name, config, training, data, skip_black=skip_black)
+                for name, training in searches(config, seeds, epochs=epochs).items()
+            ]
             train_all(runs, jobs=jobs, device=device, progress=show_progress)
             best = best_on_validation(runs)
             seed_found = best.training and best.training.seed

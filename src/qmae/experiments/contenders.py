@@ -2,32 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from qmae.data.masks import PatchMask
 from qmae.errors import InputError
 from qmae.evaluation.comparison import Contender
 from qmae.evaluation.grouping import variants
-from qmae.training.runs import Run, check_distinct, settings_of
+from qmae.models.base import Config, TrainableModel
+from qmae.training.config import TrainingConfig
+from qmae.training.history import History
 
 
-def line_up(runs: Sequence[Run]) -> list[Contender]:
+@runtime_checkable
+class Trained(Protocol):
+    """What is asked of a run that is compared; `qmae.training.runs.Run` says what each is."""
+
+    @property
+    def folder(self) -> Path: ...  # noqa: D102
+
+    @property
+    def model(self) -> Config: ...  # noqa: D102
+
+    @property
+    def training(self) -> TrainingConfig | None: ...  # noqa: D102
+
+    @property
+    def data(self) -> str: ...  # noqa: D102
+
+    @property
+    def settings(self) -> Mapping[str, Any]: ...  # noqa: D102
+
+    def load(self) -> TrainableModel: ...  # noqa: D102
+
+    def history_or_none(self) -> History | None: ...  # noqa: D102
+
+    def holds_out(self, source: str) -> bool: ...  # noqa: D102
+
+
+def line_up(runs: Sequence[Trained]) -> list[Contender]:
     """Load runs that are to be compared, and say what sets those of the same name apart.
 
     Raises:
         InputError: there is none, or one cannot be loaded or is given twice; or they differ in their masks or data.
     """
     common_patch(runs)
-    check_distinct(runs)
+    _check_distinct(runs)
     models = [run.load() for run in runs]
-    named = [(model.name, settings_of(run)) for model, run in zip(models, runs, strict=True)]
+    named = [(model.name, run.settings) for model, run in zip(models, runs, strict=True)]
     return [
         Contender(model, variant, run.training and run.training.seed, run.history_or_none())
         for model, variant, run in zip(models, variants(named), runs, strict=True)
     ]
 
 
-def common_patch(runs: Sequence[Run]) -> PatchMask:
+def common_patch(runs: Sequence[Trained]) -> PatchMask:
     """The masks of all runs.
 
     Raises:
@@ -42,7 +72,7 @@ def common_patch(runs: Sequence[Run]) -> PatchMask:
     return runs[0].model.patch
 
 
-def common_data(runs: Sequence[Run]) -> str:
+def common_data(runs: Sequence[Trained]) -> str:
     """The data of all runs; where a folder does not say what its model was trained on, those of the others.
 
     Raises:
@@ -55,5 +85,19 @@ def common_data(runs: Sequence[Run]) -> str:
     return known[0].data
 
 
-def _unlike(run: Run, other: Run) -> InputError:
+def _unlike(run: Trained, other: Trained) -> InputError:
     return InputError(f"{run.folder} was trained on other masks or images than {other.folder}: compare like runs")
+
+
+def _check_distinct(runs: Sequence[Trained]) -> None:
+    """Refuse a training that is given twice, which would count twice.
+
+    Raises:
+        InputError: two runs have the same settings and seed.
+    """
+    seen: dict[str, Trained] = {}
+    for run in runs:
+        key = repr((run.training and run.training.seed, sorted(run.settings.items(), key=str)))
+        if key in seen:
+            raise InputError(f"{run.folder} is the same training as {seen[key].folder}, seed and all: give it once")
+        seen[key] = run

@@ -43,8 +43,14 @@ def trainings(plan: Plan, folder: Path, masks: str) -> list[Run]:
 
 def searches_of(plan: Plan, folder: Path) -> list[list[Run]]:
     """The searches, one list per design."""
-    seeds, common = range(plan.restarts), {"epochs": plan.search_epochs, "data": plan.data}
-    return [searches(folder, FreeConfig(plan.masks[MAIN], name), seeds, **common) for name in plan.designs]
+    configs = [FreeConfig(plan.masks[MAIN], design) for design in plan.designs]
+    return [
+        [
+            Run(folder / "runs" / name, config, training, plan.data)
+            for name, training in searches(config, range(plan.restarts), epochs=plan.search_epochs).items()
+        ]
+        for config in configs
+    ]
 
 
 def run_study(

@@ -15,8 +15,7 @@ from qmae.circuits.choices import NoiseKind
 from qmae.circuits.noise import NoisyFidelity, Setting, crossing
 from qmae.circuits.resources import Resources
 from qmae.circuits.shots import Descent, Spread, single_shot_variance
-from qmae.reports.names import label
-from qmae.reports.style import colour_of
+from qmae.reports.names import colour_of, label
 from qmae.reports.tables import spread, table
 
 ERRORS = (0.05, 0.02, 0.01, 0.005, 0.001)

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from qmae.evaluation.comparison import Comparison
 from qmae.reports.labels import Label, place_labels
-from qmae.reports.names import label
-from qmae.reports.style import colour_of, plain_numbers
+from qmae.reports.names import colour_of, label
+from qmae.reports.style import plain_numbers
 from qmae.training.history import History
 
 PALETTE = ("#3a7d44", "#8e5ea2", "#b8860b", "#c23b75")

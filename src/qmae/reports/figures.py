@@ -12,8 +12,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from torch import Tensor
 
 from qmae.evaluation.pictures import Pictures
-from qmae.reports.names import from_floor_to_ceiling, label
-from qmae.reports.style import FRAME, colour_of
+from qmae.reports.names import colour_of, from_floor_to_ceiling, label
+from qmae.reports.style import FRAME
 from qmae.training.history import History
 
 CELL, PAGE = 0.8, (12.0, 9.5)

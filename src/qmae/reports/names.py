@@ -1,4 +1,4 @@
-"""What models and baselines are called in tables and figures, and in which order they stand."""
+"""What models and baselines are called in tables and figures, in which color and order they stand."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ from qmae.models.presets import PRESETS, Preset
 def label(group: str) -> str:
     """A model's label, and behind it what sets it apart from others of the name; without an entry it is its name."""
     name, *variant = group.split(", ", 1)
-    entry = entry_of(name)
+    entry = _entry_of(name)
     return ", ".join([(entry and entry.label) or name, *variant])
 
 
-def entry_of(name: str) -> Preset | BaselineEntry | None:
+def colour_of(name: str) -> str | None:
+    """The color that the entry of a preset or a baseline has; None for the default of a figure."""
+    entry = _entry_of(name)
+    return entry and entry.colour
+
+
+def _entry_of(name: str) -> Preset | BaselineEntry | None:
     """What a registry says of a preset or a baseline; None of all else, such as a design."""
     return next((registry[name] for registry in (BASELINES, PRESETS) if name in registry), None)
 

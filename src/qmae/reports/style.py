@@ -9,16 +9,8 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from qmae.reports.names import entry_of
-
 FRAME = "#e8a33d"
 """Color of the line around what was hidden."""
-
-
-def colour_of(name: str) -> str | None:
-    """The color that the entry of a preset or a baseline has; None for the default of a figure."""
-    entry = entry_of(name)
-    return entry and entry.colour
 
 
 def plain_numbers(axis: Axis) -> None:

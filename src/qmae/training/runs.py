@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -125,6 +124,23 @@ class Run:
         """Whether `train` begins at the first epoch though some were trained: there is no checkpoint to go on from."""
         trained = any((self.folder / name).exists() for name in (HISTORY, WEIGHTS))
         return trained and not (self.folder / CHECKPOINT).exists() and not self.finished
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that fixes what a run is but its seed: the model's config, the training, and how far it got.
+
+        Of a folder without a training it is not known: the folder stands for it.
+        """
+        settings = flat(asdict(self.model))
+        if self.training is None:
+            return {**settings, "folder": str(self.folder)}
+        training = {name: value for name, value in asdict(self.training).items() if name != "seed"}
+        done = self.epochs_done
+        if done is None and not self.is_packaged:
+            return {**settings, **training, UNFINISHED: "epochs unknown"}
+        finished = done in (None, self.training.epochs)
+        unfinished = {} if finished else {UNFINISHED: f"{done} of {self.training.epochs} epochs"}
+        return {**settings, **training, **unfinished}
 
     @property
     def epochs_done(self) -> int | None:
@@ -334,36 +350,6 @@ class Run:
             InputError: it is damaged.
         """
         return self.history() if os.path.lexists(self.folder / HISTORY) else None
-
-
-def settings_of(run: Run) -> dict[str, Any]:
-    """All that fixes what a run is but its seed: the model's config, the training, and how far it got.
-
-    Of a folder without a training it is not known: the folder stands for it.
-    """
-    settings = flat(asdict(run.model))
-    if run.training is None:
-        return {**settings, "folder": str(run.folder)}
-    training = {name: value for name, value in asdict(run.training).items() if name != "seed"}
-    done = run.epochs_done
-    if done is None and not run.is_packaged:
-        return {**settings, **training, UNFINISHED: "epochs unknown"}
-    unfinished = {} if done in (None, run.training.epochs) else {UNFINISHED: f"{done} of {run.training.epochs} epochs"}
-    return {**settings, **training, **unfinished}
-
-
-def check_distinct(runs: Sequence[Run]) -> None:
-    """Refuse a training that is given twice, which would count twice.
-
-    Raises:
-        InputError: two runs have the same settings and seed.
-    """
-    seen: dict[str, Run] = {}
-    for run in runs:
-        key = repr((run.training and run.training.seed, sorted(settings_of(run).items(), key=str)))
-        if key in seen:
-            raise InputError(f"{run.folder} is the same training as {seen[key].folder}, seed and all: give it once")
-        seen[key] = run
 
 
 def _training(values: dict[str, Any], *, older: bool) -> TrainingConfig:
