@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 
 from qmae.evaluation.rows import read_rows
-from qmae.experiments.reproduction import PAPER, TABLE_RATIO
+from qmae.experiments.protocols import PAPER, TABLE_RATIO
 from qmae.reports.tables import over_seeds, table
 
 ROOT = Path(__file__).parent.parent

@@ -498,7 +498,7 @@ def test_compare_puts_runs_between_floor_and_ceiling(command, tmp_path, small_da
     assert_refused(command("compare", runs[0], other, "--out", tmp_path / "no"), "other masks or images")
 
 
-def test_study_writes_a_report_and_does_nothing_twice(command, tmp_path, small_data, monkeypatch):
+def test_study_writes_a_report_and_does_nothing_twice(command, tmp_path, small_data):
     from qmae import PatchMask
     from qmae.experiments.plans import MAIN, PLANS, Plan
 
@@ -511,8 +511,8 @@ def test_study_writes_a_report_and_does_nothing_twice(command, tmp_path, small_d
         epochs=1,
         data=str(small_data),
     )
-    monkeypatch.setitem(PLANS, "quick", plan)
-    study = "study", "--budget", "quick", "--jobs", 2, "--out", tmp_path / "study"
+    PLANS.register("tiny", plan)
+    study = "study", "--budget", "tiny", "--jobs", 2, "--out", tmp_path / "study"
     code, printed, errors = command(*study)
     assert code == 0, errors
     assert len(re.findall("fidelity", printed)) == 9

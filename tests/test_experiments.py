@@ -8,7 +8,8 @@ import torch
 from qmae.data.masks import PatchMask
 from qmae.evaluation.classifier import build_classifier
 from qmae.evaluation.evaluate import TestSet, complete, first_of_each_class, save_reconstructions
-from qmae.experiments.reproduction import RATIOS, Protocol, reproduce
+from qmae.experiments.protocols import RATIOS, Protocol
+from qmae.experiments.reproduction import reproduce
 from qmae.models.autoencoder import MaskedAutoencoder
 from qmae.models.baselines import Nothing
 from qmae.reports.reproduction import claim_table, markdown, model_table, trained_for, write_reproduction

@@ -156,19 +156,19 @@ def test_leftovers_and_an_empty_folder_do_not_block_a_run(data, trained, tmp_pat
     assert weights(folder) == weights(trained)
 
 
-def test_reproduce_goes_on_in_a_folder_that_a_kill_left(command, tmp_path, monkeypatch, small_data):
-    from qmae.experiments.reproduction import BUDGETS
+def test_reproduce_goes_on_in_a_folder_that_a_kill_left(command, tmp_path, small_data):
+    from qmae.experiments.protocols import BUDGETS
 
-    quick = replace(BUDGETS["quick"], training=TrainingConfig(1), test_images=15, data=str(small_data), size=8)
-    monkeypatch.setitem(BUDGETS, "quick", quick)
+    tiny = replace(BUDGETS["quick"], training=TrainingConfig(1), test_images=15, data=str(small_data), size=8)
+    BUDGETS.register("tiny", tiny)
     out = tmp_path / "reproduction"
     (out / "runs" / "qmae-0.25-seed0").mkdir(parents=True)
     for folder in (out, out / "runs" / "qmae-0.25-seed0"):
         (folder / ".config.json.partial").write_text("")
         (folder / ".writable").write_text("")
     with locked(out):
-        assert_refused(command("reproduce", "--budget", "quick", "--resume", "--out", out), "by another process")
-    code, _, err = command("reproduce", "--budget", "quick", "--resume", "--out", out)
+        assert_refused(command("reproduce", "--budget", "tiny", "--resume", "--out", out), "by another process")
+    code, _, err = command("reproduce", "--budget", "tiny", "--resume", "--out", out)
     assert code == 0, err
     assert not any(name.startswith(".") for _, _, names in os.walk(out) for name in names)
 

@@ -167,7 +167,7 @@ def study(
     out: Annotated[Path, typer.Option(help="Folder for report, figures, trained models and metrics.json.")] = Path(
         "study"
     ),
-    budget: Annotated[Literal["full", "quick"], typer.Option(help="`quick`: in small, in ten minutes.")] = "full",
+    budget: Annotated[str, typer.Option(help="full, or quick: in small, in ten minutes.")] = "full",
     jobs: JobsOption = 1,
     accelerator: AcceleratorOption = "auto",
 ) -> None:
@@ -183,13 +183,13 @@ def study(
     from qmae.experiments.study import run_study
     from qmae.reports.study import write_study
 
-    device = torch_device(accelerator)
+    plan, device = PLANS[budget], torch_device(accelerator)
     if not (out / "runs").is_dir():
         new_folder(out)
     work_in(context, out)
     try:
         results = run_study(
-            PLANS[budget],
+            plan,
             out,
             jobs=jobs,
             device=device,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from qmae.ansatz.blocks import Block
+from qmae.ansatz.blocks import BLOCKS
 from qmae.cli.common import (
     LARGEST_SIZE,
     MOST,
@@ -26,7 +26,7 @@ from qmae.cli.common import (
 from qmae.cli.terminal import console, print_rows, show_progress
 from qmae.data.choices import Placement, Readout
 from qmae.errors import InputError
-from qmae.models.choices import Bottleneck, Conditioning, Decoder, MaskToken
+from qmae.models.choices import Conditioning, Decoder, MaskToken
 from qmae.models.presets import PRESETS
 from qmae.training.config import Method, preset_training
 
@@ -49,9 +49,7 @@ def _known_preset(name: str) -> str:
 def reproduce(
     context: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder for report, figures and trained models.")] = Path("reproduction"),
-    budget: Annotated[
-        Literal["full", "quick"], typer.Option(help="`quick`: all of it in small, in 3 minutes at most.")
-    ] = "full",
+    budget: Annotated[str, typer.Option(help="full, or quick: all of it in small, in 3 minutes at most.")] = "full",
     placement: Annotated[Placement, typer.Option(help="Where the masked patch may lie.")] = "grid",
     seeds: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="How often each model is trained; 3, or 1 if quick.")
@@ -72,16 +70,16 @@ def reproduce(
 
     from qmae._files import new_folder
     from qmae.evaluation.classifier import load_classifier, save_classifier
-    from qmae.experiments.reproduction import BUDGETS, TABLE_RATIO
+    from qmae.experiments.protocols import BUDGETS, TABLE_RATIO
     from qmae.experiments.reproduction import reproduce as run_experiments
     from qmae.reports.reproduction import model_table, write_reproduction
 
+    protocol = replace(BUDGETS[budget], placement=placement, seed=seed)
+    protocol = replace(protocol, seeds=seeds or protocol.seeds)
     device = torch_device(accelerator)
     if not (resume and (out / "runs").is_dir()):
         new_folder(out)
     work_in(context, out)
-    protocol = replace(BUDGETS[budget], placement=placement, seed=seed)
-    protocol = replace(protocol, seeds=seeds or protocol.seeds)
     (out / "runs").mkdir(exist_ok=True)
     trained = out / "classifier.safetensors"
     if train_classifier and not trained.exists():
@@ -124,16 +122,17 @@ def train(
     ] = 1,
     layers: Annotated[
         int | None,
-        typer.Option(min=1, max=10_000, help="Sweeps of the ansatz over all pairs of qubits; by default the preset's."),
+        typer.Option(min=1, max=10_000, help="Layers of the ansatz; by default the preset's."),
     ] = None,
     block: Annotated[
-        Block | None, typer.Option(help="Two-qubit block: 15 angles, or 6 and real; by default the preset's.")
+        str | None, typer.Option(help=f"Two-qubit block: {', '.join(BLOCKS)}; by default the preset's.")
     ] = None,
     mask_token: Annotated[
         MaskToken | None, typer.Option(help="What is put into the hole; by default the preset's.")
     ] = None,
     bottleneck: Annotated[
-        Bottleneck | None, typer.Option(help="What becomes of the trash; by default the preset's.")
+        str | None,
+        typer.Option(help="What becomes of the trash: none, reset, herald; by default the preset's."),
     ] = None,
     decoder: Annotated[
         Decoder | None, typer.Option(help="The encoder backwards, a circuit of its own, or none.")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, get_args
 
+from qmae._values import Registry
 from qmae.data.masks import PatchMask
 from qmae.errors import InputError
 from qmae.evaluation.comparison import Comparison
@@ -71,19 +72,22 @@ class Plan:
         return self.masks[MAIN].image_size
 
 
-PLANS = {
-    "full": Plan(),
-    "quick": Plan(
-        masks={name: MASKS[name] for name in (MAIN, "50%")},
-        seeds=dict.fromkeys(SEEDS, 1),
-        designs=("tied",),
-        restarts=1,
-        search_epochs=2,
-        epochs=1,
-        test_images=1_000,
-    ),
-}
-"""The plans of `qmae study --budget`."""
+PLANS = Registry(
+    "budget",
+    {
+        "full": Plan(),
+        "quick": Plan(
+            masks={name: MASKS[name] for name in (MAIN, "50%")},
+            seeds=dict.fromkeys(SEEDS, 1),
+            designs=("tied",),
+            restarts=1,
+            search_epochs=2,
+            epochs=1,
+            test_images=1_000,
+        ),
+    },
+)
+"""The plans of `qmae study --budget`; a user adds one by `PLANS.register`."""
 
 
 @dataclass

@@ -9,11 +9,6 @@ MaskToken = Literal["none", "shared", "per_position"]
 has a patch for every place of the grid."""
 
 
-Bottleneck = Literal["none", "reset", "herald"]
-"""What becomes of the trash. `none`: there is none, nothing is compressed. `reset`: thrown away and replaced by |0>
-(paper). `herald`: measured, and only shots that give |0> are kept."""
-
-
 Decoder = Literal["adjoint", "free", "none"]
 """`adjoint`: the encoder backwards (paper). `free`: a circuit with angles of its own. `none`: what leaves the
 bottleneck is the output."""

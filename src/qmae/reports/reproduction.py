@@ -9,7 +9,7 @@ from statistics import mean, stdev
 from qmae._files import to_json, write_atomically
 from qmae.evaluation.metrics import METRICS
 from qmae.evaluation.rows import Row
-from qmae.experiments.reproduction import PAPER, RATIOS, TABLE_RATIO, Results
+from qmae.experiments.protocols import PAPER, RATIOS, TABLE_RATIO, Results
 from qmae.models.baselines import BASELINES
 from qmae.reports.figures import mask_ratios, reconstructions, training_loss
 from qmae.reports.names import label
