@@ -20,7 +20,6 @@ from copy import deepcopy
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
@@ -34,6 +33,7 @@ from qmae.errors import install_hint
 from qmae.experiments.benchmark import Step, Timing, adam_step, compare, machine, time_steps, timing_line
 from qmae.models.autoencoder import MaskedAutoencoder
 from qmae.models.base import embed_references
+from qmae.models.bottlenecks import BOTTLENECKS
 from qmae.simulation.channel import Autoencoder
 from qmae.simulation.dense import DenseEncoder
 from qmae.simulation.encoders import split_trash
@@ -73,7 +73,8 @@ def matrix_step(
     def backward() -> None:
         encoder = DenseEncoder(split_trash(matrix().T.contiguous(), model.config.trash_wires))
         states = embed(model.fill(images, masks).flatten(1))
-        (1 - Autoencoder(encoder, encoder).run(states).fidelity(embed_references(images))).mean().backward()
+        passage = Autoencoder(encoder, encoder, BOTTLENECKS["reset"]).run(states)
+        (1 - passage.fidelity(embed_references(images))).mean().backward()
 
     return adam_step(model, backward)
 
@@ -178,10 +179,12 @@ def tensorcircuit_step(
         filled = filled.reshape(-1, dim)
         filled = filled / jnp.linalg.norm(filled, axis=1, keepdims=True)
         if build_v:
-            rows = encoder(parameters["angles"], jnp.eye(dim))
+            rows = encoder(parameters["encoder.angles"], jnp.eye(dim))
             encoded, kept = split(filled @ rows), split(originals @ rows)
         else:
-            encoded, kept = jnp.split(split(encoder(parameters["angles"], jnp.concatenate([filled, originals]))), 2)
+            encoded, kept = jnp.split(
+                split(encoder(parameters["encoder.angles"], jnp.concatenate([filled, originals]))), 2
+            )
         overlaps = (kept[:, :1].conj() * encoded).sum(2)
         return (1 - (jnp.abs(overlaps) ** 2).sum(1)).mean()
 
@@ -230,22 +233,22 @@ def adjoint_step(model: MaskedAutoencoder, images: Float[Tensor, "batch size siz
     """The paper's way: the circuit of 2n + 2 qubits on `lightning.qubit`, one image, adjoint gradient of the angles."""
     import pennylane as qp
 
-    node, (angles, filled, original) = _paper_circuit("lightning.qubit", "adjoint", model, images, masks)
+    node, (angles, *states) = _paper_circuit("lightning.qubit", "adjoint", model, images, masks)
     gradient, angles = qp.grad(node, argnums=0), qp.numpy.array(angles, requires_grad=True)
-    return lambda: gradient(angles, filled, original)
+    return lambda: gradient(angles, *states)
 
 
 def backprop_step(model: MaskedAutoencoder, images: Float[Tensor, "batch size size"], masks: Masks) -> Step:
     """The same circuit on `default.qubit`, by backpropagation; 11 GiB for 18 qubits."""
-    node, (angles, filled, original) = _paper_circuit("default.qubit", "backprop", model, images, masks)
+    node, (angles, *states) = _paper_circuit("default.qubit", "backprop", model, images, masks)
     angles = torch.tensor(angles, requires_grad=True)
-    return lambda: torch.autograd.grad(node(angles, filled, original), angles)[0]
+    return lambda: torch.autograd.grad(node(angles, *states), angles)[0]
 
 
 def _paper_circuit(
     device: str, method: str, model: MaskedAutoencoder, images: Float[Tensor, "batch size size"], masks: Masks
-) -> tuple[Any, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """The fidelity of the paper's circuit, and angles, masked and original state of the first image."""
+) -> tuple[Any, tuple[Any, ...]]:
+    """The fidelity of the paper's circuit, and its arguments for the first image."""
     from qmae.circuits.autoencoder import AutoencoderCircuit
     from qmae.circuits.devices import States, Target
 

@@ -114,7 +114,7 @@ def test_files_of_another_run_are_refused_whatever_uses_them(two_runs, capsys, m
     "change",
     [
         lambda settings: settings.update(data="mnist"),
-        lambda settings: settings.update(format=4),
+        lambda settings: settings.update(format=5),
         lambda settings: settings.update(kind="nonsense"),
     ],
 )

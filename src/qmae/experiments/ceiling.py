@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from qmae.models.free import FreeConfig
 from qmae.training.config import TrainingConfig
 from qmae.training.history import History
 
 
+@runtime_checkable
 class Searched(Protocol):
     """A training that keeps its history."""
 

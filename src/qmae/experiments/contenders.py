@@ -31,8 +31,7 @@ class Trained(Protocol):
     @property
     def data(self) -> str: ...  # noqa: D102
 
-    @property
-    def settings(self) -> Mapping[str, Any]: ...  # noqa: D102
+    def all_settings(self) -> Mapping[str, Any]: ...  # noqa: D102
 
     def load(self) -> TrainableModel: ...  # noqa: D102
 
@@ -50,7 +49,7 @@ def line_up(runs: Sequence[Trained]) -> list[Contender]:
     common_patch(runs)
     _check_distinct(runs)
     models = [run.load() for run in runs]
-    named = [(model.name, run.settings) for model, run in zip(models, runs, strict=True)]
+    named = [(model.name, run.all_settings()) for model, run in zip(models, runs, strict=True)]
     return [
         Contender(model, variant, run.training and run.training.seed, run.history_or_none())
         for model, variant, run in zip(models, variants(named), runs, strict=True)
@@ -97,7 +96,7 @@ def _check_distinct(runs: Sequence[Trained]) -> None:
     """
     seen: dict[str, Trained] = {}
     for run in runs:
-        key = repr((run.training and run.training.seed, sorted(run.settings.items(), key=str)))
+        key = repr((run.training and run.training.seed, sorted(run.all_settings().items(), key=str)))
         if key in seen:
             raise InputError(f"{run.folder} is the same training as {seen[key].folder}, seed and all: give it once")
         seen[key] = run

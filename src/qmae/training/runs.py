@@ -125,8 +125,7 @@ class Run:
         trained = any((self.folder / name).exists() for name in (HISTORY, WEIGHTS))
         return trained and not (self.folder / CHECKPOINT).exists() and not self.finished
 
-    @property
-    def settings(self) -> dict[str, Any]:
+    def all_settings(self) -> dict[str, Any]:
         """All that fixes what a run is but its seed: the model's config, the training, and how far it got.
 
         Of a folder without a training it is not known: the folder stands for it.
