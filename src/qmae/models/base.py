@@ -200,7 +200,7 @@ class TrainableModel(Model, nn.Module):
 
     @property
     def parameter_count(self) -> int:
-        """Number of parameters."""
+        """Number of parameters (Eq. 7)."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     @property
