@@ -55,7 +55,7 @@ def small_case(small_data):
 
 @pytest.fixture(params=["qmae-plus", "qmae-heralded", "qmae-compressed"])
 def beyond_case(request, small_case):
-    """A model beyond the paper's with angles about which nothing is special, three images and masks of two places."""
+    """A model beyond the paper's with angles about which nothing is special, three images, masks at two positions."""
     from qmae import MaskedAutoencoder
 
     _, images, masks = small_case

@@ -70,7 +70,7 @@ def under_a_gradient():
 def under_vmap():
     images, positions = data()
     for model in (build(), build("qmae")):
-        vmap(lambda image, place, model=model: model(image[None], Masks(PATCH, place[None])))(images, positions)
+        vmap(lambda image, position, model=model: model(image[None], Masks(PATCH, position[None])))(images, positions)
 
 
 def under_autocast():

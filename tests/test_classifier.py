@@ -131,7 +131,7 @@ def test_what_trains_no_classifier_is_refused(unchecked, train, validation, sett
         train_classifier(train, validation, generator=torch.Generator().manual_seed(0), **{"epochs": 1, **settings})
 
 
-def test_a_classifier_judges_images_of_its_own_size_alone(tmp_path):
+def test_a_classifier_takes_images_of_its_own_size_alone(tmp_path):
     images = examples(4, size=8)[0]
     for given in (build_classifier(3, 8), build_classifier(3)):
         save_classifier(given, tmp_path / "c.safetensors", data="bars.npz")

@@ -111,7 +111,7 @@ def test_a_folder_of_other_things_is_not_resumed(command, tmp_path):
 
 
 def test_train_classifier_on_own_data(command, small_data, tmp_path, run_folder):
-    out = tmp_path / "judge.safetensors"
+    out = tmp_path / "classifier.safetensors"
     code, printed, _ = command("train-classifier", "--data", small_data, "--size", 8, "--epochs", 1, "--out", out)
     assert code == 0
     assert "accuracy on test images" in printed

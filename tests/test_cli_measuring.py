@@ -107,8 +107,8 @@ def test_searches_of_ceiling_can_be_compared_wherever_they_were_begun(command, s
     assert code == 0, errors
 
 
-def test_a_judge_of_another_size_is_refused_by_evaluate(command, small_data, tmp_path, run_folder):
-    out = tmp_path / "judge.safetensors"
+def test_a_classifier_of_another_size_is_refused_by_evaluate(command, small_data, tmp_path, run_folder):
+    out = tmp_path / "classifier.safetensors"
     assert command("train-classifier", "--data", small_data, "--size", 4, "--epochs", 1, "--out", out)[0] == 0
     labelled = tmp_path / "more.npz"
     np.savez(labelled, images=np.random.default_rng(0).uniform(size=(12, 4, 4)), labels=np.arange(12))

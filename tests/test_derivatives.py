@@ -213,7 +213,7 @@ def test_an_ensemble_of_parameters_by_vmap(case):
 def test_every_output_can_be_mapped_over_batches(case):
     model, (images, positions) = CASES[case](), data()
     for output in (model.probabilities, model.success_probability, model.reconstruct, model.usable):
-        mapped = vmap(lambda image, place, output=output: output(image[None], Masks(PATCH, place[None]))[0])
+        mapped = vmap(lambda image, position, output=output: output(image[None], Masks(PATCH, position[None]))[0])
         expected = output(images, Masks(PATCH, positions))
         torch.testing.assert_close(mapped(images, positions), expected, rtol=0, atol=1e-12)
 

@@ -88,7 +88,7 @@ def test_labels_of_any_whole_type_and_images_of_any_float_are_measured_alike(unc
         assert given.classifier_accuracy == expected
 
 
-def test_a_classifier_judges_alike_in_every_context(digits):
+def test_a_classifier_answers_alike_in_every_context(digits):
     images = digits[0]
     expected = predict(load_classifier(), images)
     with torch.autocast("cpu", torch.bfloat16):

@@ -1,12 +1,19 @@
-"""The Python of README and docs runs, in order, as it stands there; links and figures lead somewhere."""
+"""The Python of README and docs runs, in order, as it stands there; links, commands, files and names in them exist."""
 
 import re
+from functools import reduce
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
+from typer.main import get_command
+
+from qmae.cli import app
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+CURRENT = [page for page in PAGES if page.name != "CHANGELOG.md"]
+"""Pages that speak of the code as it is now."""
 
 
 def python_of(*pages: str) -> list[str]:
@@ -43,3 +50,26 @@ def test_the_python_of_the_docs_runs(tmp_path, monkeypatch):
 def test_links_and_figures_exist(page):
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", CURRENT, ids=lambda page: page.name)
+def test_commands_and_their_options_exist(page):
+    """In blocks at the start of a line, or between backticks, where a command may be on two lines."""
+    commands = get_command(app).commands  # pyright: ignore[reportAttributeAccessIssue]
+    for name, rest in re.findall(r"(?m)(?:^|`)qmae ([a-z-]+)((?:[^`#\n]|\n--)*)", page.read_text()):
+        assert name in commands, f"qmae {name}"
+        known = {option for parameter in commands[name].params for option in parameter.opts} | {"--help"}
+        assert set(re.findall(r"--[a-z-]+", rest)) <= known, f"qmae {name}{rest}"
+
+
+@pytest.mark.parametrize("page", CURRENT, ids=lambda page: page.name)
+def test_files_and_names_exist(page):
+    """Files are named from the root or from `src/qmae`; in tables, what stands beside a file is looked up in it."""
+    text = re.sub(r"(?s)```.*?```", "", page.read_text())
+    for path in re.findall(r"`([\w./-]+/[\w.-]+\.(?:py|md))`", text):
+        assert (ROOT / path).exists() or (ROOT / "src/qmae" / path).exists(), path
+    for name in re.findall(r"(?:`|^::: )(qmae(?:\.\w+)+)(?:`|$)", text, flags=re.MULTILINE):
+        assert resolve_name(name) is not None
+    for file, names in re.findall(r"`([a-z]+/[a-z]+)\.py`, ((?:class |function )?`[\w.]+`)", text):
+        module = resolve_name("qmae." + file.replace("/", "."))
+        assert reduce(getattr, names.split("`")[1].split("."), module) is not None

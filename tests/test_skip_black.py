@@ -102,7 +102,7 @@ def test_searches_leave_black_images_out(command, data, tmp_path):
 
 
 def test_a_classifier_is_trained_without_black_images(command, data, tmp_path):
-    arguments = ["train-classifier", "--data", data, "--size", 8, "--epochs", 1, "--out", tmp_path / "judge"]
+    arguments = ["train-classifier", "--data", data, "--size", 8, "--epochs", 1, "--out", tmp_path / "classifier"]
     assert_refused(command(*arguments))
     code, out, _ = command(*arguments, "--skip-black")
     assert code == 0

@@ -24,7 +24,7 @@ PATCH = PatchMask(8, 0.25)
 REAL = {"block": "so4", "initial_spread": 0.3, "mask_token": "none"}
 MODELS = {
     "one circuit": {"bottleneck": "none", "trash_wires": (), "decoder": "none"},
-    "one for every place": {"bottleneck": "none", "trash_wires": (), "decoder": "none", "conditioning": "separate"},
+    "one for every position": {"bottleneck": "none", "trash_wires": (), "decoder": "none", "conditioning": "separate"},
     "reset": {"decoder": "free", "conditioning": "separate"},
     "a channel": {"trash_wires": (6,), "ancillas": 1, "decoder": "none"},
     "heralded": {"bottleneck": "herald", "trash_wires": (6,), "ancillas": 1, "decoder": "none"},
@@ -49,7 +49,7 @@ def test_momentum_pays_where_blocks_must_turn_together(small_data, generator):
     masks = PATCH.sample(len(images), generator=generator)
     reached = []
     for share in (0.0, 0.8):
-        config = ModelConfig(PATCH, **{**REAL, **MODELS["one for every place"], "initial_spread": 0.01, "layers": 4})
+        config = ModelConfig(PATCH, **{**REAL, **MODELS["one for every position"], "initial_spread": 0.01, "layers": 4})
         model = MaskedAutoencoder(config, generator=torch.Generator().manual_seed(0))
         sweeps = Sweeps(model, learning_rate=0.1, momentum=lambda sweep, share=share: share)
         for _ in range(12):
@@ -162,7 +162,7 @@ def test_the_losses_of_a_step_are_those_before_it(name, small_data, generator):
         assert torch.equal(sweeps.step(images, masks), expected)
 
 
-@pytest.mark.parametrize("name", ["one for every place", "heralded, decoded"])
+@pytest.mark.parametrize("name", ["one for every position", "heralded, decoded"])
 def test_a_step_moves_the_token_once(name, small_data, generator):
     """The first step of Adam is as long as the learning rate, against the sign of the gradient."""
     images = load_images(str(small_data), size=8)[0]
@@ -220,7 +220,9 @@ def test_black_batches_without_a_token_are_skipped(small_data):
     """One lit pixel that is hidden in one batch of four, and then nothing is left to embed."""
     image = torch.zeros(8, 8, 8)
     image[:, 0, 0] = 1
-    model = MaskedAutoencoder(ModelConfig(PATCH, **REAL, **MODELS["one for every place"]), generator=torch.Generator())
+    model = MaskedAutoencoder(
+        ModelConfig(PATCH, **REAL, **MODELS["one for every position"]), generator=torch.Generator()
+    )
     history = train(model, image, image, TrainingConfig(4, batch_size=1, learning_rate=0.1, method="sweeps"))
     assert 0 < sum(history.column("skipped")) < 32
     assert model.encoder.angles.isfinite().all()

@@ -17,7 +17,7 @@ from samples import angles_of_circuits
 
 ONE, SEVERAL = PatchMask(4, 0.25), PatchMask(4, 0.25, patches=4)
 VARIANTS: dict[str, tuple[PatchMask, dict[str, Any]]] = {
-    "one circuit per place, nothing discarded": (
+    "one circuit per position, nothing discarded": (
         ONE,
         {"bottleneck": "none", "trash_wires": (), "decoder": "none", "block": "so4", "conditioning": "separate"},
     ),
@@ -135,6 +135,6 @@ def test_settings_that_do_not_go_together_are_refused(settings, why):
 
 
 def test_angles_of_places_refuse_masks_of_another_kind(generator):
-    model, images, _ = variant(*VARIANTS["one circuit per place, nothing discarded"], generator)
+    model, images, _ = variant(*VARIANTS["one circuit per position, nothing discarded"], generator)
     with pytest.raises(InputError, match="masks of its own kind"):
         model.fidelity(images, PatchMask(4, 0.5).sample(5, generator=generator))

@@ -222,7 +222,7 @@ def refused(action: str, path: str | Path) -> Iterator[None]:
         path: of the file or folder.
 
     Raises:
-        InputError: in the place of an `OSError`, or a path that is none.
+        InputError: instead of an `OSError`, or of the error of a path that is none.
     """
     try:
         yield

@@ -1,7 +1,6 @@
-"""The circuit as data: which gates, on which qubits, with which angles.
+"""The circuit as data: which blocks, on which qubits, with which angles.
 
-This is the only place where a gate sequence is written down. The exact simulation and the PennyLane
-templates both read it from here.
+The exact simulation and the PennyLane templates both read it from here; the gates of a block are in `blocks`.
 """
 
 from __future__ import annotations
@@ -49,10 +48,10 @@ class Ansatz:
 
     @classmethod
     def of_angles(cls, qubits: int, kind: str, angles: int) -> Ansatz:
-        """The ansatz that has so many angles.
+        """The ansatz with this number of angles.
 
         Raises:
-            InputError: no whole number of layers has.
+            InputError: no whole number of layers has as many.
         """
         first, both = (cls(qubits, layers, kind).angles for layers in (1, 2))
         more, rest = divmod(angles - first, both - first)
@@ -65,7 +64,7 @@ class Ansatz:
 
     @property
     def block(self) -> Block:
-        """What is repeated."""
+        """The two-qubit block that is repeated."""
         return BLOCKS[self.kind]
 
     @cached_property
@@ -102,7 +101,7 @@ class Ansatz:
 
     @cached_property
     def merged(self) -> tuple[int, ...]:
-        """For every rotation of the blocks, one after the other, which of the circuit's angles it is a part of.
+        """For every rotation of all blocks, in order, the index of the circuit's angle that it is a part of.
 
         Where blocks share rotations, one at the end of a block and one at the start of the next block on this qubit are
         one gate, that of the earlier block, and turn by the sum of the two.

@@ -1,4 +1,4 @@
-"""The two-qubit blocks as data: the only place where a gate sequence is written down.
+"""The two-qubit blocks as data: a gate sequence is written down here and nowhere else.
 
 The exact simulation and the PennyLane templates both read it from here."""
 

@@ -30,7 +30,7 @@ from qmae.simulation.states import embed
 
 @dataclass(frozen=True)
 class States:
-    """What a circuit needs of some images, and what the fast simulation says it gives; all in double precision.
+    """The arguments of a circuit for some images, and the exact results by the fast simulation, in double precision.
 
     Attributes:
         angles: of the encoder, in radians, for every image: they may depend on the position of its mask.
@@ -167,8 +167,8 @@ def verify(
     states = States.of(model, images, masks)
     resets = get_args(Reset) if BOTTLENECKS[model.config.bottleneck].resets else ("swap",)
     kinds = list(product(get_args(Overlap), resets))
-    # In single precision the device's own sums over the amplitudes would be ten times worse than its amplitudes, and
-    # where measurements select shots it gives none of those.
+    # In single precision the device's own sums over its amplitudes would be ten times worse than the amplitudes. So
+    # these are summed here, but a device that post-selects gives none.
     single = [] if model.heralded else [("complex64", kinds[0])]
     for precision, kind in [*single, *(("complex128", kind) for kind in kinds)]:
         circuit = AutoencoderCircuit.of(model.config, *kind)
@@ -187,7 +187,7 @@ def verify(
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a device says of one image, beside the exact values.
+    """A device's estimates for one image, beside the exact values.
 
     Attributes:
         fidelity: estimated.

@@ -28,7 +28,7 @@ METHODS = {
     "SWAP": "swap",
     "CSWAP": "cswap",
 }
-"""PennyLane's gates and the methods of Qiskit's circuits; else there are measurements that reset or herald."""
+"""PennyLane's gates and the methods of Qiskit's circuits. Other operations are measurements that reset or herald."""
 
 SUFFIXES: dict[ExportFormat, str] = {"qasm3": ".qasm", "qasm2": ".qasm", "qiskit": ".qpy"}
 

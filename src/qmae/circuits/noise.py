@@ -1,9 +1,8 @@
 """Trained models under the noise of hardware, by exact density matrices.
 
 The circuit is the one for devices, `overlap="inverse"`, `reset="measure"`. On a density matrix the measured reset is a
-channel of its own, so the 8 + 1 qubits of that circuit's swapped variant are 8 here. Neighbouring rotations of a
-qubit are merged into one gate, as every compiler does; then noise acts after each gate, on each of its qubits. The
-reset itself is ideal.
+channel, so no qubit is needed besides the image's 8. Neighbouring rotations of a qubit are merged into one gate, as
+every compiler does; then noise acts after each gate, on each of its qubits. The reset itself is ideal.
 """
 
 # PennyLane's own annotations promise less than its transforms keep.
@@ -140,8 +139,8 @@ def study(
         progress: told of every image.
 
     Raises:
-        InputError: an image gives no quantum state, or there is no such kind or rate of noise, or `done` is of
-            another model, other images or masks. Or a model heralds.
+        InputError: a model heralds, an image gives no quantum state, there is no such kind or rate of noise, or `done`
+            is of another model, other images or masks.
     """
     if any(model.heralded for model in models):
         raise InputError("density matrices with post-selection are not supported: choose a model that keeps every shot")
@@ -258,7 +257,7 @@ def crossing(rates: Float[np.ndarray, " rates"], values: Float[np.ndarray, " rat
         level: to be reached.
 
     Raises:
-        InputError: there is no curve, or NaN in it: what is not known has no place where it falls.
+        InputError: the curve is empty or holds NaN.
     """
     if not len(values) or np.isnan(rates).any() or np.isnan(values).any() or math.isnan(level):
         raise InputError("a curve that holds NaN, or no value, has no crossing: measure it anew")

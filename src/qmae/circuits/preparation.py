@@ -70,7 +70,7 @@ class RealAmplitudeEmbedding(qp.StatePrep):
         if qp.math.requires_grad(state) and any_known(levels[-2] == 0):
             raise ValueError(
                 "a preparation by rotations has no derivative at black pixels: differentiate by backpropagation on "
-                "default.qubit, or use qmae.shots.token_gradient"
+                "default.qubit, or use qmae.circuits.shots.token_gradient"
             )
         gates = []
         for depth, amplitudes in enumerate(levels[1:]):
@@ -89,7 +89,7 @@ def _has_values(tensor: Any) -> bool:
 
 
 def _is_wrapped(tensor: Any) -> bool:
-    """Whether torch.func stands between us and the values."""
+    """Whether it is a tensor of torch.func, whose values cannot be read."""
     return isinstance(tensor, torch.Tensor) and torch._C._functorch.is_functorch_wrapped_tensor(tensor)
 
 

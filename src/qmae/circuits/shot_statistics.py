@@ -1,4 +1,4 @@
-"""What counting shots can tell: how many are kept, and how far shares of them are from probabilities."""
+"""Statistics of shots: how many are kept, and how far measured shares are from probabilities."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Counts = tuple[Int[np.ndarray, " counts"], Float[np.ndarray, " counts"]]
 """Numbers of shots and the probability of each."""
 
 STEPS = 400
-"""Numbers of kept shots that a mean is taken over; where more are possible, every second, third, ... of them."""
+"""A mean over the number of kept shots takes so many values; where more are possible, every second, third, ... one."""
 
 
 def shots_kept(shots: int, success: float) -> Counts:
@@ -23,7 +23,7 @@ def shots_kept(shots: int, success: float) -> Counts:
         success: the probability that one is kept.
 
     Returns:
-        The numbers that can be, those beyond eight standard deviations left out, and their probabilities, a binomial
+        The possible numbers, up to eight standard deviations from the mean, and their probabilities by the binomial
         distribution.
     """
     from scipy.stats import binom
@@ -71,14 +71,14 @@ def expected_variation(probabilities: Float[np.ndarray, " dim"], shots: int | No
 
 
 def share_error(share: Any, shots: int | None, success: float = 1.0) -> Any:
-    """Standard error sqrt(p (1 - p) / N) of the share p of those shots that are kept with some outcome.
+    """Standard error sqrt(p (1 - p) / N) of the share p of the kept shots that have some outcome.
 
     The share is taken as (k + 1) / (N + 2), so that a few shots that all agree do not pass for certainty.
 
     Args:
         share: p, a number or an array.
         shots: how many are taken; None for exact values, which have no error.
-        success: share of the shots that are kept, of which there are N.
+        success: share of the shots that are kept: these are N.
     """
     if shots is None:
         return np.zeros_like(share, dtype=float)[()]

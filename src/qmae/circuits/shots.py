@@ -32,7 +32,7 @@ from qmae.training.objective import check_finite, diverged
 
 @dataclass(frozen=True)
 class Spread:
-    """How a fidelity that is measured again and again scatters.
+    """The scatter of a fidelity that is measured again and again.
 
     Attributes:
         overlap: how output and original were compared.

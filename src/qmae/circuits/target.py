@@ -1,4 +1,4 @@
-"""A circuit on a PennyLane device, opened and run: what is not ours may fail in any way, and is told in one line."""
+"""A circuit on a PennyLane device, opened and run. A device may raise any error: it becomes one line."""
 
 # PennyLane's own annotations promise less than its transforms keep.
 # pyright: reportGeneralTypeIssues=false, reportArgumentType=false
@@ -21,10 +21,14 @@ from qmae.circuits.shot_statistics import share_error
 from qmae.errors import InputError
 
 EXACT = "lightning.qubit"
-"""The device that simulations are held against."""
+"""The device that the fast simulation is compared with."""
 
 MOST_SHOTS = 10_000_000
-"""Shots of one execution: simulators keep every qubit of every shot, 1.4 GB for these of 18 qubits."""
+"""The most shots of one execution: simulators keep every qubit of every shot, here 1.4 GB for 18 qubits."""
+
+
+TEMPLATES = ("BlockLayers", "Adjoint(BlockLayers)", "Adjoint(RealAmplitudeEmbedding)")
+"""Names of our own operations that no device knows as they are."""
 
 
 @dataclass(frozen=True)
@@ -67,18 +71,20 @@ class Target:
 
     @property
     def branches(self) -> bool:
-        """Whether the device follows both outcomes of measurements before the end: it cannot select those put off."""
+        """Whether the device follows both outcomes of a mid-circuit measurement. Lightning does so where shots are
+        discarded: it cannot post-select deferred measurements.
+        """
         return self.circuit.heralded and self.name.startswith("lightning.")
 
     @property
     def defers(self) -> bool:
-        """Whether measurements before the end are put off to wires of their own, as PennyLane's simulators need it."""
+        """Whether mid-circuit measurements are deferred to wires of their own, as PennyLane's simulators need it."""
         measured = bool(self.circuit.measured_wires) and self.name.startswith(("default.", "lightning."))
         return measured and not self.branches
 
     @property
     def num_wires(self) -> int:
-        """Wires that the device needs: one more for every measurement before the end, which most devices put off."""
+        """Wires that the device needs: one more for every mid-circuit measurement, which most devices defer."""
         return self.circuit.num_wires + (0 if self.branches else len(self.circuit.measured_wires))
 
     @property
@@ -132,7 +138,7 @@ class Target:
             InputError: the device cannot run the circuit, or kept no shot at all.
         """
         shots: Any = self.shots if repetitions is None else [(self.shots, repetitions)]
-        # Built before: what fails here is not the device.
+        # Built outside the `try`: an error here is not the device's.
         built = make_qscript(function)(*arguments)
         script = QuantumScript(_gates(built.operations), built.measurements, shots=shots)
         try:
@@ -152,7 +158,7 @@ class Target:
             ) from error
 
     def none_kept(self) -> InputError:
-        """What to say where no shot was kept."""
+        """The error where no shot was kept."""
         return InputError(f"no shot of {self.shots} was kept: choose more shots")
 
     def standard_error(self, estimate: float, success: float = 1.0) -> float:
@@ -166,7 +172,7 @@ class Target:
         return float(scale * self.share_error(share, success))
 
     def share_error(self, share: Any, success: float = 1.0) -> Any:
-        """Standard error of the share of those shots that are kept with some outcome: see `share_error`."""
+        """Standard error of an outcome's share of the kept shots: see `shot_statistics.share_error`."""
         return share_error(share, self.shots, success)
 
     @property
@@ -197,7 +203,8 @@ class Target:
             # The constructor is the plugin's, and so is what it raises.
             raise InputError(
                 f"{self.device} cannot be opened with these options ({_said(error)}): see its documentation; one that "
-                "takes objects, as a noise model or a backend, is opened in Python and given to qmae.devices.Target"
+                "takes objects, as a noise model or a backend, is opened in Python and given to "
+                "qmae.circuits.target.Target"
             ) from error
 
 
@@ -223,7 +230,7 @@ def _gates(operations: list[Any]) -> list[Any]:
     """The operations with our own templates broken up; a preparation stays, which simulators take as it is."""
     (gates,), _ = decompose(
         QuantumScript(operations),
-        stopping_condition=lambda gate: "Blocks" not in gate.name and gate.name != "Adjoint(RealAmplitudeEmbedding)",
+        stopping_condition=lambda gate: gate.name not in TEMPLATES,
     )
     return gates.operations
 

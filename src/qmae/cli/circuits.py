@@ -239,7 +239,7 @@ def resources(
     layers: Annotated[
         list[int] | None, typer.Option(min=1, max=1000, help="Of the ansatz; may be repeated; 1, 2.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print records in place of a table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print records instead of a table.")] = False,
 ) -> None:
     """Qubits, gates and depth of the circuits, as written and compiled to a heavy-hex lattice and a line.
 

@@ -21,7 +21,7 @@ from qmae.errors import InputError
 
 @dataclass(frozen=True)
 class PatchMask:
-    """Rectangular patches that are hidden from the model, one as in the paper or several, at places drawn uniformly.
+    """Rectangular patches that are hidden from the model, one as in the paper or several, at positions drawn uniformly.
 
     Attributes:
         image_size: pixels a side, a power of two.

@@ -1,4 +1,4 @@
-"""What is kept of measurements from one command to the next, by the checksum of all that they depend on."""
+"""A cache of measurements in files, each under the checksum of all that it depends on."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNREADABLE = (
     *(OSError, EOFError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError),
     *(BadZipFile, ZlibError),
 )
-"""What reading a damaged `.npz` file ends in."""
+"""The errors that reading a damaged `.npz` file may raise."""
 
 
 class Cache:
@@ -39,9 +39,9 @@ class Cache:
 
     @classmethod
     def of_user(cls) -> Cache | None:
-        """In `$XDG_CACHE_HOME/qmae`, by default `~/.cache/qmae`; None for who has no home."""
+        """The cache in `$XDG_CACHE_HOME/qmae`, by default `~/.cache/qmae`; None without a home folder."""
         base = os.environ.get("XDG_CACHE_HOME", "")
-        # The standard wants a path that is not absolute to be ignored.
+        # The standard says that a path that is not absolute is ignored.
         base = base if os.path.isabs(base) else os.path.expanduser("~/.cache")
         return cls(Path(base, "qmae")) if os.path.isabs(base) else None
 
@@ -62,7 +62,7 @@ class Cache:
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an `.npz` file; what is damaged ends in one of `UNREADABLE`."""
+    """The arrays of an `.npz` file; a damaged one raises one of `UNREADABLE`."""
     with np.load(io.BytesIO(read_bytes(path)), allow_pickle=False) as content:
         return {name: content[name] for name in content}
 
@@ -88,6 +88,6 @@ def digest_of_module(module: torch.nn.Module) -> str:
 
 @cache
 def digest_of_package() -> str:
-    """A checksum of the code that computes."""
+    """A checksum of the package's code and of torch's version."""
     files = sorted(Path(str(resources.files("qmae"))).rglob("*.py"))
     return digest(*(path.read_bytes() for path in files), torch.__version__)

@@ -35,7 +35,7 @@ from qmae.training.history import History
 
 @dataclass
 class Comparison:
-    """What was measured.
+    """What was measured of several models on the same images.
 
     Runs of one *group* differ in nothing but their seed. Its name is the model's, and, where several groups have the
     same, what sets it apart: `qmae, 3 layers`.
@@ -90,8 +90,8 @@ class Comparison:
         """Read what `save` wrote.
 
         Raises:
-            InputError: the file is damaged, holds something else, or was written when the numbers meant something
-                else.
+            InputError: the file is damaged, holds something else, or is of a version in which the numbers meant
+                something else.
         """
         try:
             content = load_arrays(path)
@@ -125,8 +125,8 @@ class Contender:
     Attributes:
         model: the model.
         variant: what sets it apart from others of its name, in words.
-        seed: of its training; None where nobody kept it.
-        history: of its training; None where nobody kept it.
+        seed: of its training; None where it is not known.
+        history: of its training; None where it is not known.
     """
 
     model: TrainableModel
@@ -152,7 +152,7 @@ class Contender:
 
 
 def histories_of(contenders: Sequence[Contender]) -> dict[str, list[History]]:
-    """Of all trainings but searches and those whose history nobody kept, by group."""
+    """The histories that are known, by group; those of searches are left out."""
     found: dict[str, list[History]] = {}
     for contender in contenders:
         if contender.history is not None and contender.model.kind != "design":
@@ -172,7 +172,7 @@ def compare_models(
 
     Args:
         contenders: trained models, all for the same masks.
-        baselines: what they are held against.
+        baselines: what they are compared with.
         test: what to measure on.
         readout: what is taken for a pixel's value.
         on_row: called with every row as soon as it is known.
@@ -215,7 +215,7 @@ def identity_of_comparison(
     *,
     readout: Readout = "amplitude",
 ) -> str:
-    """A checksum of what `compare_models` would measure; empty with a classifier that only its user knows."""
+    """A checksum of what `compare_models` would measure; empty with a user's own classifier, which has none."""
     if test.key is None:
         return ""
     subjects = [*map(identity_of, baselines), *(contender.identity for contender in contenders)]

@@ -80,7 +80,7 @@ class TestSet:
         device: where models and classifier compute.
         progress: told of the classifier's work.
         source: where the images come from, as `load_images` takes it.
-        cache: where it is kept what does not change from one model to the next; None to compute all anew.
+        cache: keeps what does not change from one model to the next; None to compute all anew.
 
     Raises:
         InputError: there are no images, not one label for each, or they are of another size or other classes than the
@@ -138,7 +138,7 @@ class TestSet:
         skip_black: bool = False,
         **settings: Any,
     ) -> TestSet:
-        """Load the test images of a data set, or another part of it, or only the first `limit` of them, if so many.
+        """Load the test images of a data set, or another split, all of them or the first `limit`.
 
         Without a classifier, MNIST of 16 x 16 pixels gets the one that ships with the package; other data gets none.
 
@@ -158,7 +158,7 @@ class TestSet:
 
     @cached_property
     def key(self) -> str | None:
-        """A checksum of all that is measured on and with; None of a classifier that only its user knows."""
+        """A checksum of images, masks, classifier and device; None with a user's own classifier, which has none."""
         if self.classifier is not None and type(self.classifier) is not Classifier:
             return None
         weights = None if self.classifier is None else digest_of_module(self.classifier)
@@ -237,7 +237,7 @@ class TestSet:
         values, composites = _values(reconstructions, self.images, masks)
         metrics = {name: METRICS[name].over_images(of_images) for name, of_images in values.items()}
         metrics |= {"fidelity": outputs.fidelity.mean().item(), "accuracy": _share(right)}
-        # Squares of pixels are on another scale than the visible pixels: nothing to be put among them.
+        # The readout `probability` gives squares of pixels, which do not fit among the visible pixels.
         if readout == "amplitude":
             metrics["composite_fidelity"] = (cosine_similarity(composites, self.images) ** 2).mean().item()
             alike = _alike(composites, reconstructions)

@@ -1,4 +1,4 @@
-"""Baselines beside a model: which there are, and their measurements, each made once."""
+"""Measurements of baselines, each made once and kept in the cache."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from qmae.models.pixels import PixelModel
 
 @dataclass(frozen=True)
 class Measurement:
-    """What is known of a model, through one readout.
+    """What was measured of a model, through one readout.
 
     Attributes:
         row: its numbers.
@@ -50,7 +50,7 @@ def measure_baseline(
     readouts: Sequence[Readout] = get_args(Readout),
     variant: str = "",
 ) -> list[Measurement]:
-    """Measure a baseline, or read from the cache of the test set what was measured of the same on the same.
+    """Measure a baseline, or read its measurement on the same test set from the cache.
 
     Returns:
         One for each readout.
@@ -74,7 +74,7 @@ def identity_of(model: Model) -> str:
 
 
 def _key(baseline: PixelModel, test: TestSet, patch: PatchMask) -> str | None:
-    """A checksum of all that decides a measurement; None where some of it is code that only its user knows."""
+    """A checksum of all that decides a measurement; None where a user's own code is a part of it."""
     code = [type(baseline), *(METRICS[name].of for name in METRICS)]
     own = all(part is None or part.__module__.split(".")[0] == "qmae" for part in code)
     if test.cache is None or test.key is None or not own:

@@ -17,10 +17,10 @@ SSIM_SIDE = 8
 """Pixels a side that SSIM needs at least."""
 
 EXACT_PSNR = 100.0
-"""What lies above, in dB, is rounding: there is no error to measure."""
+"""A PSNR above this, in dB, is rounding: there is no error to measure."""
 
 ROUNDING = 1e-5
-"""Share of an image's brightest pixel below which another one is black: it is rounding error, no brightness."""
+"""A pixel below this share of its image's brightest one counts as black: it is rounding error."""
 
 
 def scale_to_maximum(images: Float[Tensor, "*images height width"]) -> Float[Tensor, "*images height width"]:
@@ -110,8 +110,8 @@ def peak_signal_to_noise(
 ) -> Float[Tensor, " images"]:
     """Peak signal-to-noise ratio (PSNR) in dB of every image, both scaled to their maximum, so that the peak is 1.
 
-    Of many images take `decibels` of the mean of `squared_error`, not the mean of these: an image without error has
-    infinitely many dB, or as many as its rounding error decides.
+    For many images take `decibels` of the mean of `squared_error`, not the mean of these: the PSNR of an image without
+    error is infinite, or decided by rounding.
     """
     return decibels(squared_error(reconstructions, originals))
 
@@ -134,8 +134,8 @@ def composite(
 ) -> Float[Tensor, "images height width"]:
     """Keep the visible pixels and take the hole alone from the reconstruction.
 
-    A reconstruction has no scale of its own (the embedding loses it). It gets the one that fits the visible pixels
-    best, in squared error: all that is known where it is used.
+    A reconstruction has no scale of its own: the embedding loses it. It gets the scale that fits the visible pixels
+    best, in squared error.
 
     Returns:
         Images in the pixel values of the originals.
@@ -185,8 +185,8 @@ class Metric:
         label: above its column.
         format: of its numbers, for `str.format`.
         higher_is_better: its direction.
-        of: a value for every image, NaN where it says nothing. None for what is not found from pixels alone.
-        over_images: makes the metric of these values, or None if they say nothing; by default their mean.
+        of: gives a value for every image, NaN where there is none. None if pixels alone do not give it.
+        over_images: makes one number of these values, None if there is none; by default their mean.
         least_size: pixels a side that it needs at least.
     """
 

@@ -1,4 +1,4 @@
-"""What several models made of the same few images."""
+"""The same few images, completed by several models."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from qmae.simulation.states import read_out
 
 @dataclass(frozen=True)
 class Pictures:
-    """What several models made of the same images under the same masks.
+    """The same images under the same masks, completed by several models.
 
     Attributes:
         originals: [N, size, size] in [0, 1].

@@ -1,4 +1,4 @@
-"""What is written down of a measurement: rows of results, and `metrics.json`."""
+"""The records of measurements: rows of results, and `metrics.json`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Row:
         angles: rotation angles of the ansatz.
         token_parameters: pixels of the mask token.
         success_probability: share of the shots that are kept; 1 without post-selection.
-        least_success_probability: that of the image of which the fewest are.
+        least_success_probability: the smallest one of any image.
         fidelity: mean fidelity with the originals; it does not depend on the readout.
         cosine_similarity: with the original pixels.
         ssim: with the originals, both scaled to their maximum; None for images below 8 x 8 pixels.
@@ -55,7 +55,7 @@ class Row:
         accuracy_by_class: of the classifier on the reconstructions, by label.
         trash_population: P(|0>) of the trash qubits; None for a baseline.
         images: how many were evaluated.
-        train_seconds: time the training took; None for a baseline, and where nobody kept it.
+        train_seconds: time the training took; None for a baseline, and where it is not known.
         variant: what sets it apart from others of the same `model` that are measured beside it, in words, such as
             `3 layers`; empty if there are none.
         hole_images: how many images are not black inside the hole.
@@ -123,7 +123,7 @@ class Row:
 
 
 def _kind_of_older(values: dict[str, Any]) -> Kind:
-    """The kind of what a row is of that does not say it; then there were no names but these."""
+    """The kind for a row of an older file, which does not say it; older versions knew these names alone."""
     name = values["model"]
     if values["trained_ratio"] is None:
         return "original" if name == "original" else "baseline"
@@ -133,7 +133,7 @@ def _kind_of_older(values: dict[str, Any]) -> Kind:
 
 
 def group_of(model: str, variant: str) -> str:
-    """Name of what rows have in common but for their seed."""
+    """The name of a group: of rows that differ in nothing but their seed."""
     return f"{model}, {variant}" if variant else model
 
 
@@ -157,7 +157,7 @@ def read_rows(path: Path) -> list[Row]:
     """The rows of a `metrics.json`.
 
     Raises:
-        InputError: it is damaged, or was written when the numbers meant something else.
+        InputError: it is damaged, or of a version in which the numbers meant something else.
     """
     try:
         content = json.loads(path.read_text())
@@ -172,7 +172,7 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def merged(new: Sequence[Row], known: Sequence[Row]) -> list[Row]:
-    """New rows, and behind them the known ones that were measured under other settings than each of them."""
+    """New rows, then the known rows that none of them replaces, since their settings are others."""
 
     def settings(row: Row) -> tuple[Any, ...]:
         masks = row.mask_ratio, row.placement, row.patches, row.mask_seed

@@ -1,6 +1,6 @@
 """The quantum (masked) autoencoder: one model, of which the paper's QAE and QMAE are two presets."""
 
-# What is an attribute of `Model` may be computed here.
+# Attributes of `Model` may be properties here.
 # pyright: reportIncompatibleVariableOverride=false
 
 from __future__ import annotations
@@ -188,9 +188,10 @@ class MaskedAutoencoder(CircuitModel):
         masks: Masks,
         run: Callable[[Autoencoder, Float[Tensor, "part size size"], Masks], list[Tensor]],
     ) -> list[Inexact[Tensor, "batch ..."]]:
-        """Run the images through the circuit of their masks, each built once.
+        """Run every image through the circuit of its mask; each circuit is built once.
 
-        In the precision of the parameters or, under autocast, in double; the results are in that of the parameters.
+        Computes in the precision of the parameters or, under autocast, in double. The results are in the precision of
+        the parameters.
         """
         check_parameters(self)
         separate = self.config.conditioning != "none"
@@ -208,14 +209,14 @@ class MaskedAutoencoder(CircuitModel):
         return embed(self._fill(images, masks).to(exact(self.encoder.angles).dtype).flatten(1))
 
     def _fill(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
-        """As `fill`, of images that are fitted and checked."""
+        """As `fill`, for images that are fitted and checked."""
         if self.token is None:
             return images.masked_fill(masks.hidden, 0)
         if self.config.mask_token == "per_position":
             return torch.where(masks.hidden, self.token, images)
         index = masks.patch.token_index(self.config.patch.shape).to(self.token.device)
         patches = self.token.flatten()[index]
-        # On a grid the tiles lie alike for all positions, and only there can be several patches: the first will do.
+        # Several patches lie on a grid, where the tiling is the same for all positions: the first will do.
         first = masks.position if masks.position.ndim == 1 else masks.position[:, 0]
         return torch.where(masks.hidden, patches.index_select(0, first), images)
 
@@ -259,7 +260,7 @@ class MaskedAutoencoder(CircuitModel):
 
 
 def _rename(model: MaskedAutoencoder, weights: dict[str, Tensor], *_: Any) -> None:
-    """Weights of older versions, in which the decoder's angles stood behind the encoder's, as those of this one."""
+    """Rename the weights of older versions, which kept the decoder's angles behind the encoder's in one tensor."""
     for name in ("angles", "offsets"):
         if name in weights:
             parts = model.config.split(weights.pop(name))

@@ -1,6 +1,6 @@
-"""What a model is: images under masks go in, and what is said of its outputs comes out, of all models alike."""
+"""The interface of all models: images under masks go in, fidelities and probabilities of the outputs come out."""
 
-# What is an attribute of `Model` may be computed here.
+# Attributes of `Model` may be properties here.
 # pyright: reportIncompatibleVariableOverride=false
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Quantity = Literal["fidelity", "probabilities", "success_probability", "trash_po
 """What can be asked of a forward pass; `Outputs` says what each is."""
 
 BATCH_PIXELS = 2**19
-"""Pixels of a batch where the caller leaves its size open: 2,048 images of 16 x 16, and memory that stays bounded."""
+"""Pixels of a batch where the caller does not choose its size: 2,048 images of 16 x 16. This bounds memory."""
 
 Built = TypeVar("Built")
 
@@ -58,16 +58,16 @@ class Outputs:
 
 
 class Model(ABC):
-    """Whatever completes masked images.
+    """Anything that completes masked images.
 
-    The public methods check what they are given. `_measure` trusts in it: a loop over a data set that was checked as a
-    whole calls this, as a single batch of it may well be dark.
+    The public methods check their arguments. `_measure` does not: loops over a data set that was checked as a whole
+    call it, since a single batch may be dark.
 
     Attributes:
         name: in tables.
         kind: what it is.
         quantities: what `complete` gives.
-        parameter_count: how many numbers it was fitted by.
+        parameter_count: how many numbers were fitted.
         angle_count: how many of them are angles of rotations.
         heralded: whether shots are discarded, so that the success probability is below 1.
         made_for: the masks that it was made for; None for any.
@@ -83,7 +83,7 @@ class Model(ABC):
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """All that fixes what it is but its name and its parameters, by names such as `patch.ratio`."""
+        """All that defines it, except its name and its parameters, by keys such as `patch.ratio`."""
         return {}
 
     def complete(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Outputs:
@@ -101,7 +101,7 @@ class Model(ABC):
         return Outputs(**dict(zip(self.quantities, values, strict=True)))
 
     def fidelity(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        """`Outputs.fidelity` alone. Arguments and errors as of `complete`."""
+        """`Outputs.fidelity` alone. Arguments and errors are those of `complete`."""
         return self._measure(self._originals(images, masks), masks, "fidelity")[0]
 
     def probabilities(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
@@ -117,7 +117,7 @@ class Model(ABC):
         return self._measure(self._visible(images, masks), masks, "probabilities")[0]
 
     def success_probability(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, " batch"]:
-        """`Outputs.success_probability` alone. Arguments and errors as of `probabilities`."""
+        """`Outputs.success_probability` alone. Arguments and errors are those of `probabilities`."""
         return self._measure(self._visible(images, masks), masks, "success_probability")[0]
 
     def reconstruct(
@@ -141,7 +141,7 @@ class Model(ABC):
 
     @abstractmethod
     def fitted(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
-        """The images in the precision in which they are computed with.
+        """The images in the precision in which the model computes.
 
         Raises:
             InputError: images and masks that do not fit each other or the model.
@@ -154,7 +154,7 @@ class Model(ABC):
         """What is wanted of one forward pass, in this order.
 
         Args:
-            images: that are `fitted`, and checked as far as the caller wants.
+            images: from `fitted`, checked as far as the caller wants.
             masks: one per image.
             *wanted: of `quantities`.
         """
@@ -172,7 +172,7 @@ class Model(ABC):
 
 @runtime_checkable
 class Config(Protocol):
-    """What defines a model but its parameters."""
+    """All that defines a model, except its parameters."""
 
     @property
     def patch(self) -> PatchMask:
@@ -191,17 +191,17 @@ class Config(Protocol):
 
 
 class TrainableModel(Model, nn.Module):
-    """A model with parameters that `qmae.train` finds.
+    """A model whose parameters `qmae.train` finds.
 
     Attributes:
-        config: what defines it but its parameters.
+        config: all that defines it, except its parameters.
     """
 
     config: Any
 
     @property
     def parameter_count(self) -> int:
-        """Number of trainable numbers."""
+        """Number of parameters (Eq. 7)."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     @property
@@ -235,14 +235,16 @@ def over_positions(
     build: Callable[[Int[Tensor, "*patches"], int], Built],
     run: Callable[[Built, Float[Tensor, "part size size"], Masks], Sequence[Shaped[Tensor, "part ..."]]],
 ) -> list[Shaped[Tensor, "batch ..."]]:
-    """Build once what belongs to a position of the mask, and run all images there, in parts of bounded memory.
+    """Group images by the position of their mask; build a circuit once for each group, and run the group through it.
+
+    A group is run in parts of bounded memory.
 
     Args:
         images: the images.
         masks: one per image.
-        separate: whether what is built depends on the position; otherwise it is built once.
+        separate: whether the circuit depends on the position; otherwise it is built once for all images.
         build: makes it, for a position and the number of images there.
-        run: gives its results for a part of these images and their masks.
+        run: gives its results for a part of the group, images and masks.
 
     Returns:
         The results in the order of the images.
@@ -267,10 +269,7 @@ def over_positions(
 def in_batches(
     images: Float[Tensor, "images size size"], masks: Masks
 ) -> Iterator[tuple[Float[Tensor, "batch size size"], Masks]]:
-    """Split images and their masks, as many of one as of the other, into parts of at most `BATCH_PIXELS`.
-
-    Every part has one image at the least.
-    """
+    """Split images and their masks, one per image, into parts of at most `BATCH_PIXELS`, but of one image at least."""
     count = max(1, BATCH_PIXELS // images[0].numel())
     if len(images) <= count:
         yield images, masks
@@ -300,7 +299,7 @@ def embed_references(images: Float[Tensor, "batch size size"]) -> Float[Tensor, 
 
 
 def embed_originals(images: Float[Tensor, "batch size size"]) -> Float[Tensor, "batch dim"]:
-    """As `embed_references`, of a part of images that were checked as a whole, all of which may be dark.
+    """As `embed_references`, for a part of a data set that was checked as a whole: all images of the part may be dark.
 
     Raises:
         InputError: an image is all black; it is named by its index.

@@ -1,9 +1,9 @@
-"""The baselines without which no figure of a quantum model means anything.
+"""Classical baselines: simple ways to fill the hole, beside which every quantum model is measured.
 
 They have the interface of `MaskedAutoencoder`: `fidelity` and `probabilities` of images under masks.
 """
 
-# What is made of images has them, and not None.
+# `made_of` may be None in a `PixelModel`, but not in a baseline that is made of images.
 # pyright: reportIncompatibleVariableOverride=false
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ AT_ONCE = 2**23
 """Numbers of an intermediate result that are held at a time: 32 MiB of single precision."""
 
 DISTANCES = 2**21
-"""Of these so many are held at a time: 8 MiB, which the caches of processors hold in good part."""
+"""Distances between images that are held at a time: 8 MiB, most of which a processor's cache holds."""
 
 
 class Nothing(Baseline):
@@ -71,10 +71,10 @@ class MeanPatch(Baseline):
 
 
 class TokenPatch(Baseline):
-    """Fill the hole with one patch for every position that is best for the mean fidelity.
+    """Fill the hole with one patch for every position: the one that is best for the mean fidelity.
 
-    It is what a quantum model reaches by its tokens alone: the circuit left out, so that nobody takes the tokens' work
-    for the circuit's. Found by L-BFGS for every kind of mask that it meets.
+    A quantum model reaches this by its tokens alone, without a circuit: what it has above this is the circuit's work.
+    L-BFGS finds the patches, once for every kind of mask.
 
     Args:
         images: the training images.
@@ -105,7 +105,7 @@ class TokenPatch(Baseline):
             self.tokens[masks.patch] = self._fit(self.made_of, masks.patch)
         return torch.where(masks.hidden, self.tokens[masks.patch].to(visible), visible)
 
-    # Whoever measures it computes without gradients.
+    # Measuring switches gradients off, which the fit needs.
     @torch.inference_mode(False)
     @torch.enable_grad()
     def _fit(self, originals: Float[Tensor, "images size size"], patch: PatchMask) -> Float[Tensor, "size size"]:
@@ -192,7 +192,7 @@ class Ridge(Baseline):
     def _measure(
         self, images: Float[Tensor, "batch size size"], masks: Masks, *wanted: Quantity
     ) -> list[Float[Tensor, "batch ..."]]:
-        # In the order of the masks, so that none is solved for again in the next part of the images.
+        # Sorted by mask, so that each mask is solved once, although the images come in parts.
         order = masks.position.unique(dim=0, return_inverse=True)[1].argsort(stable=True)
         back = order.argsort()
         return [values[back] for values in super()._measure(images[order], masks[order], *wanted)]
@@ -242,7 +242,7 @@ class NearestNeighbours(Baseline):
         return {"neighbours": self.neighbours}
 
     def fill(self, visible: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
-        """Look at every training image, through the same hole."""
+        """Compare the visible pixels with those of every training image."""
         visible = self.visible(visible, masks)
         parts = (part.flatten(1).split(max(1, DISTANCES // self.neighbours)) for part in (visible, masks.hidden))
         filled = []
@@ -257,14 +257,14 @@ class NearestNeighbours(Baseline):
     def _nearest(
         self, pixels: Float[Tensor, "batch pixels"], seen: Bool[Tensor, "batch pixels"]
     ) -> Int[Tensor, "batch neighbours"]:
-        """Which training images are closest: the best of so many at once, and of these the best."""
+        """Indices of the closest training images: those of each part of the training images, and of these the best."""
         candidates = max(1, min(DISTANCES // 512, AT_ONCE // pixels.shape[1]))
         rows = max(1, DISTANCES // max(candidates, self.neighbours))
         nearest = [
             (pixels.new_empty(len(part), 0), seen.new_empty(len(part), 0, dtype=torch.long))
             for part in pixels.split(rows)
         ]
-        # One piece of memory for all distances: allocators would not find the old ones again.
+        # One buffer for all distances: the allocator would not reuse the old ones.
         held = pixels.new_empty(min(rows, len(pixels)) * min(candidates, len(self.images)))
         for first in range(0, len(self.images), candidates):
             images = self.images[first : first + candidates].to(pixels)
@@ -293,7 +293,7 @@ class NearestNeighbours(Baseline):
 
 @dataclass(frozen=True)
 class BaselineEntry:
-    """A baseline among all others: how it is made, and how tables and figures show it.
+    """One entry: how a baseline is made, and how tables and figures show it.
 
     Attributes:
         build: makes it of training images, Float [images, size, size] in [0, 1]; its `name` is that in the registry.
@@ -337,9 +337,9 @@ def build_baselines(images: Float[Tensor, "images size size"]) -> list[PixelMode
 
 
 def all_baselines(data: str, size: int) -> list[PixelModel]:
-    """The rows that no table may lack, those of `BASELINES`.
+    """Make all baselines of `BASELINES` from the training images of a data set.
 
-    Black images of the data, which no run is trained on, are left out.
+    Black images are left out: no run is trained on them.
 
     Args:
         data: the source of the training images, as `load_images` takes it.

@@ -15,10 +15,10 @@ Wires = Sequence[int]
 
 
 class Bottleneck(ABC):
-    """A way to treat the trash qubits. Behind it the decoder gets the latent qubits beside fresh ones in |0>.
+    """A way to treat the trash qubits. After it the decoder gets the latent qubits, and fresh qubits in |0>.
 
-    On a device it may be one of measurements or of swaps with fresh qubits. Whatever it does there goes to Qiskit and
-    OpenQASM gate by gate, as measurements, resets and SWAPs.
+    On a device it measures the trash, or swaps it with fresh qubits. Export to Qiskit and OpenQASM writes the same
+    measurements, resets and SWAPs.
 
     Attributes:
         has_trash: whether there is any trash.
@@ -34,7 +34,7 @@ class Bottleneck(ABC):
     def let_through(
         self, encoder: Encoder, states: Float[Tensor, "batch dim"]
     ) -> Inexact[Tensor, "batch trash latent"]:
-        """Simulate encoder and bottleneck: what reaches the decoder, for every trash that is let through.
+        """Simulate encoder and bottleneck: what reaches the decoder, for every state of the trash that is let through.
 
         Args:
             encoder: V.
@@ -49,7 +49,7 @@ class Bottleneck(ABC):
 
         Args:
             trash: the wires of all trash.
-            image_trash: those of them that hold pixels, which a decoder needs anew.
+            image_trash: those of them that hold pixels; a decoder needs fresh qubits for them.
             swaps: whether the circuit brings fresh qubits to swap with.
         """
         return ()
@@ -81,18 +81,18 @@ class NoBottleneck(Bottleneck):
 
 
 class Reset(Bottleneck):
-    """The trash is thrown away, whatever it is, and replaced by |0> (Section 3.1 of the paper)."""
+    """The trash is thrown away, whatever its state, and replaced by |0> (Section 3.1 of the paper)."""
 
     resets = True
 
     def let_through(
         self, encoder: Encoder, states: Float[Tensor, "batch dim"]
     ) -> Inexact[Tensor, "batch trash latent"]:
-        """The latent qubits beside every state of the trash, one by one: together a mixed state."""
+        """The latent amplitudes for every basis state of the trash: together they are a mixed state."""
         return encoder.encode(states)
 
     def measured(self, trash: Wires, image_trash: Wires, *, swaps: bool) -> Wires:
-        """The trash that the decoder needs anew, unless it is swapped."""
+        """The trash that holds pixels, unless it is swapped."""
         return () if swaps else image_trash
 
     def run(self, measured: Wires, image_trash: Wires, fresh: Wires) -> None:
@@ -113,7 +113,7 @@ class Herald(Bottleneck):
     def let_through(
         self, encoder: Encoder, states: Float[Tensor, "batch dim"]
     ) -> Inexact[Tensor, "batch trash latent"]:
-        """The latent qubits beside the trash |0> alone."""
+        """The latent amplitudes for the trash in |0> alone."""
         return encoder.keep(states)[:, None]
 
     def measured(self, trash: Wires, image_trash: Wires, *, swaps: bool) -> Wires:

@@ -6,7 +6,7 @@ from typing import Literal
 
 MaskToken = Literal["none", "shared", "per_position"]
 """`none` leaves the hole black (QAE); `shared` puts one learnable patch into it, wherever it is (QMAE); `per_position`
-has a patch for every place of the grid."""
+has one for every position of the grid."""
 
 
 Decoder = Literal["adjoint", "free", "none"]
@@ -15,12 +15,12 @@ bottleneck is the output."""
 
 
 Conditioning = Literal["none", "separate", "offsets"]
-"""How the angles depend on where the mask is, which is known. `none`: not at all (paper). `separate`: a set for every
-place. `offsets`: a common set, and one that is added for every hidden patch."""
+"""How the angles depend on the position of the mask, which is known. `none`: not at all (paper). `separate`: a set for
+every position. `offsets`: a common set, and one that is added for every hidden patch."""
 
 
 InitialAngles = Literal["zero", "identity"]
-"""Around which angles the initial ones are drawn: 0, where the paper's block is a SWAP, or those of the identity."""
+"""The mean of the initial angles. `zero`: the paper's block is a SWAP there. `identity`: a block is the identity."""
 
 
 Design = Literal["tied", "tied-tokens", "free", "channel", "unitary-per-position", "heralded", "heralded-per-position"]

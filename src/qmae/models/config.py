@@ -1,4 +1,4 @@
-"""What defines a quantum model but its parameters."""
+"""The config of a quantum model: all that defines it, except its parameters."""
 
 from __future__ import annotations
 
@@ -30,19 +30,20 @@ CHOICES = {
 }
 
 MAX_SPREAD = 100.0
-"""Of the initial angles, in radians: they are uniform on the circle from a few radians on, and lose digits beyond."""
+"""Largest spread of the initial angles, in radians: from a few radians on they are uniform on the circle, and larger
+ones only lose digits."""
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """All that defines a model but its parameters; the defaults are the paper's QMAE.
+    """All that defines a model, except its parameters; the defaults are the paper's QMAE.
 
     Attributes:
         patch: the masks it is made for; they fix the image size and the token's shape.
         mask_token: `"none"`, `"shared"` or `"per_position"`.
         trash_wires: the qubits that end in the bottleneck; by default the most significant one. The others are the
             latent space. Wires from `qubits` on are ancillas.
-        layers: sweeps of the ansatz over all pairs of qubits.
+        layers: how often the ansatz repeats its blocks, each time with angles of their own.
         initial_spread: standard deviation of the initial angles, in radians; chosen as docs/settings.md says.
         block: a name in `BLOCKS`: `"su4"` or `"so4"`.
         bottleneck: a name in `BOTTLENECKS`: `"reset"`, `"herald"`, or `"none"`, for which there must be no trash wires.
@@ -108,7 +109,7 @@ class ModelConfig:
 
     @property
     def reset_wires(self) -> tuple[int, ...]:
-        """Qubits of the image that are trash, so that the decoder gets fresh ones in |0>."""
+        """Trash qubits that hold pixels: the decoder gets fresh ones in |0> instead."""
         return tuple(wire for wire in self.trash_wires if wire < self.qubits)
 
     @cached_property
@@ -128,7 +129,7 @@ class ModelConfig:
 
     @property
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of every parameter by its name, as it stands in a file of weights; computed without making any."""
+        """The shape of every parameter by its name, as in a file of weights. No parameter is made for this."""
         sets = (self.patch.positions,) if self.conditioning == "separate" else ()
         shapes: dict[str, tuple[int, ...]] = {}
         for name, ansatz in zip(("encoder", "decoder"), self.ansatzes, strict=False):
@@ -152,12 +153,12 @@ class ModelConfig:
         return *sets, sum(ansatz.angle_shape[0] for ansatz in self.ansatzes), *self.ansatz.angle_shape[1:]
 
     def split(self, joint: Float[Tensor, "*joint"]) -> tuple[Float[Tensor, "*own"], ...]:
-        """The angles of each circuit of a tensor of `joint_shape`, or of offsets of all positions."""
+        """Split a tensor of `joint_shape`, or offsets of all positions, into the angles of each circuit."""
         sizes = [ansatz.angle_shape[0] for ansatz in self.ansatzes]
         return joint.split(sizes, -len(self.ansatz.angle_shape))
 
     def initial_centre(self, ansatz: Ansatz) -> Float[Tensor, "*angles"]:
-        """Around which angles of a circuit the initial ones are drawn."""
+        """The mean of a circuit's initial angles."""
         identity = ansatz.block.identity if self.initial_angles == "identity" else None
         return collect(torch.tensor(identity or [0.0] * ansatz.block.angles).expand(ansatz.block_shape), ansatz)
 

@@ -1,11 +1,11 @@
-"""What a design reaches if its gates are no limit: the same model with free matrices, found by optimization.
+"""What a design reaches if gates do not limit it: the same model with free matrices, found by optimization.
 
-It is the best that the search found for free matrices, no proof that there is nothing better, and no bound on what the
-circuit reaches: its gates may not be able to make these matrices. It says how much is lost to the ansatz and how much
-to the idea.
+It is the best that the search found for free matrices: no proof that there is nothing better, and no bound on what the
+circuit reaches, whose gates may not be able to make these matrices. It tells apart what is lost to the ansatz and what
+is lost to the design.
 """
 
-# What is an attribute of `Model` may be computed here.
+# Attributes of `Model` may be properties here.
 # pyright: reportIncompatibleVariableOverride=false
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from qmae.simulation.states import embed
 
 @dataclass(frozen=True)
 class FreeConfig:
-    """A design, its matrices free.
+    """A design with free matrices.
 
     Attributes:
         patch: the masks it is made for, one patch on a grid.
@@ -81,7 +81,7 @@ class FreeConfig:
 
     @property
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of every parameter by its name, as it stands in a file of weights; computed without making any."""
+        """The shape of every parameter by its name, as in a file of weights. No parameter is made for this."""
         matrices = "matrices" if self.heralded else "parametrizations.matrices.original"
         return {"tokens": self.token_shape, matrices: self.matrix_shape}
 
@@ -116,7 +116,7 @@ DESIGNS: dict[str, str] = {
 class Cayley(nn.Module):
     """Orthogonal matrices (I - A) (I + A)^-1 = 2 (I + A)^-1 - I with A antisymmetric.
 
-    They reach almost every rotation, as the matrix exponential does, and cost a seventh of it. (Cayley 1846.)
+    They reach almost every rotation, at a seventh of the cost of the matrix exponential. (Cayley 1846.)
     """
 
     def forward(self, free: Float[Tensor, "matrices dim dim"]) -> Float[Tensor, "matrices dim dim"]:
@@ -133,7 +133,7 @@ class FreeModel(TrainableModel):
 
     Args:
         config: the design.
-        generator: draws what the matrices start with, near the identity.
+        generator: draws the initial matrices, near the identity.
     """
 
     kind = "design"
@@ -162,7 +162,7 @@ class FreeModel(TrainableModel):
         return self.config.heralded
 
     def maps(self) -> Float[Tensor, "maps kraus dim dim"]:
-        """The Kraus operators, for all positions at once or for each."""
+        """The Kraus operators: one set for all positions, or one for each."""
         check_parameters(self)
         dim, matrices = self.config.patch.image_size**2, exact(self.matrices)
         match self.config.design:
@@ -234,5 +234,5 @@ class FreeModel(TrainableModel):
 
 
 def _at(values: Float[Tensor, "maps ..."], index: int | Int[Tensor, ""]) -> Float[Tensor, "..."]:
-    """One of several. Not `values[index]`, which `torch.func.vmap` cannot do if the index is mapped."""
+    """One of several maps. `torch.func.vmap` does not allow `values[index]` where the index is mapped."""
     return values[index] if isinstance(index, int) else values.index_select(0, index.reshape(1))[0]

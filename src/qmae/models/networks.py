@@ -1,6 +1,6 @@
 """Classical networks for the same task, trained as the quantum models are: same images, masks, loss and schedule."""
 
-# What is an attribute of `Model` may be computed here.
+# Attributes of `Model` may be properties here.
 # pyright: reportIncompatibleVariableOverride=false
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from qmae.simulation.precision import check_parameters, without_autocast
 
 @dataclass(frozen=True)
 class ClassicalConfig:
-    """All that defines a classical network but its parameters.
+    """All that defines a classical network, except its parameters.
 
     Attributes:
         patch: the masks it is made for.
@@ -53,7 +53,7 @@ class ClassicalConfig:
 
     @property
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of every parameter by its name, as it stands in a file of weights; none takes up memory."""
+        """The shape of every parameter by its name, as in a file of weights; takes no memory."""
         with torch.device("meta"):
             network = NETWORKS[self.network](self.patch.image_size)
         return {f"network.{name}": tuple(value.shape) for name, value in network.state_dict().items()}
@@ -114,7 +114,7 @@ class ClassicalModel(TrainableModel, Baseline):
 
 
 class LinearAutoencoder(nn.Module):
-    """The classical twin of the QAE: linear, 2^7 latent values of 2^8, the hole left black (Section 3.1).
+    """The classical counterpart of the QAE: linear, 2^7 latent values of 2^8, the hole left black (Section 3.1).
 
     Args:
         size: pixels a side.
@@ -235,8 +235,8 @@ NETWORKS: Registry[Callable[[int], nn.Module]] = Registry(
         "unet": lambda size: UNet(size, width=16),
     },
 )
-"""What makes each network for images of so many pixels a side; a user adds one by `NETWORKS.register`.
+"""Functions that make a network for a size of images, in pixels a side; a user adds one by `NETWORKS.register`.
 
-A network is called with visible images Float [batch, size, size], 0 where something is hidden, and with what is hidden,
-Bool of the same shape, and returns whole images of this shape.
+A network is called with two tensors: visible images Float [batch, size, size], 0 where pixels are hidden, and Bool of
+the same shape, True where pixels are hidden. It returns whole images of this shape.
 """

@@ -1,6 +1,6 @@
 """Models that work on pixels: what baselines and classical networks have in common."""
 
-# What is made of images has them, and not None.
+# `made_of` may be None in a `PixelModel`, but not in a baseline that is made of images.
 # pyright: reportIncompatibleVariableOverride=false
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from qmae.simulation.states import embed
 
 
 class PixelModel(Model):
-    """Images of unit norm, compared and read out as if they were the output states of a model."""
+    """A model whose outputs are images of unit norm. They are compared and read out as quantum states are."""
 
     kind = "baseline"
     size: int | None = None
@@ -65,7 +65,7 @@ class Original(PixelModel):
         return embed_originals(images)
 
     def _visible(self, images: Float[Tensor, "batch size size"], masks: Masks) -> Float[Tensor, "batch size size"]:
-        # It looks through the masks.
+        # It sees the hidden pixels, so they are checked, too.
         images = super()._visible(images, masks)
         check_pixels(images)
         return images

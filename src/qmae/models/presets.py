@@ -75,10 +75,10 @@ PRESETS: Registry[Preset] = Registry(
 )
 """The presets; a user adds one by `PRESETS.register`.
 
-`qmae` and `qae` are the paper's two models, which differ in the mask token alone. Four go beyond it: a circuit for
-every position of the mask, in which no shot is lost, in two sizes; one with an ancilla, the shots of which count that
-find it in |0>; and one that compresses to the paper's 7 latent qubits, the shots of which count that find the trash
-in |0>. At 16 x 16 pixels their layers are as many as 2,000 CNOTs allow; those of `qmae-small` as many as 2,000 angles
-for all four positions do. Settings of trainings by Adam are found by the same search for each, on validation images:
+`qmae` and `qae` are the paper's two models, which differ in the mask token alone. Four go beyond it and have a circuit
+for every position of the mask. `qmae-plus` and `qmae-small` keep every shot. `qmae-heralded` has an ancilla and keeps
+the shots that find it in |0>. `qmae-compressed` has the paper's 7 latent qubits and keeps the shots that find the trash
+in |0>. At 16 x 16 pixels they have as many layers as 2,000 CNOTs allow; `qmae-small` has as many as 2,000 angles for
+all four positions allow. Settings of trainings by Adam are found by the same search for each, on validation images:
 `qmae tune`.
 """

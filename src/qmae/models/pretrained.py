@@ -63,7 +63,7 @@ def save_pretrained(model: TrainableModel, folder: Path) -> None:
 
 
 def locate(folder: str | Path) -> Path:
-    """Where a model lies: a folder as it is, or, if there is none, that of the model of this name in the package."""
+    """The folder of a model: the given one or, if there is none, that of the packaged model of this name."""
     if str(folder) in SHIPPED and not os.path.isdir(folder):
         return packaged(str(folder))
     return Path(folder)

@@ -1,4 +1,4 @@
-"""All kinds of models that are trained: how their settings are read, and how they are built, loaded and preset."""
+"""All kinds of models that are trained: reading their settings, building them from presets, loading them."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def list_models(pattern: str = "*", *, pretrained: bool = False) -> list[str]:
 
     Args:
         pattern: which of them, as of file names: `"qmae*"`.
-        pretrained: trained models that the package brings, in place of presets.
+        pretrained: list the trained models that the package brings instead of presets.
     """
     return fnmatch.filter(SHIPPED if pretrained else list(PRESETS), pattern)
 
@@ -93,10 +93,10 @@ def create_model(preset: str, *, patch: PatchMask | None = None, seed: int = 0, 
         preset: a name of `list_models`.
         patch: the masks it is made for; 25% of 16 x 16 pixels on a grid by default.
         seed: of its initial parameters.
-        **settings: fields of `ModelConfig` in the place of the preset's, for a quantum model.
+        **settings: fields of `ModelConfig`, which win over the preset's; for a quantum model only.
 
     Raises:
-        InputError: no such preset, or settings that do not go together, or any for a classical network.
+        InputError: no such preset, settings that do not go together, or settings for what is no quantum model.
     """
     config = preset_config(preset, PatchMask() if patch is None else patch, **settings)
     return build_model(config, seed=whole(seed, "seed", *SEEDS))
@@ -120,10 +120,10 @@ def preset_config(preset: str, patch: PatchMask, **settings: Any) -> AnyConfig:
     Args:
         preset: a name of `PRESETS`.
         patch: the masks it is made for.
-        **settings: fields of `ModelConfig` in the place of the preset's.
+        **settings: fields of `ModelConfig`, which win over the preset's; for a quantum model only.
 
     Raises:
-        InputError: no such preset, settings that do not go together, or any for what is no quantum model.
+        InputError: no such preset, settings that do not go together, or settings for what is no quantum model.
     """
     entry = PRESETS[preset]
     if entry.kind == ModelConfig.kind:

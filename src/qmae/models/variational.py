@@ -1,6 +1,6 @@
 """Circuits that own their angles: the encoder of an autoencoder and, if it is another circuit, the decoder."""
 
-# What is an attribute of `Model` may be computed here.
+# Attributes of `Model` may be properties here.
 # pyright: reportIncompatibleVariableOverride=false
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from qmae.simulation.encoders import Encoder
 from qmae.simulation.statevector import StateVectorEncoder
 
 BREAK_EVEN = 2**12
-"""A matrix pays for `layers` 4^n / `BREAK_EVEN` states and more, found by timing: 16 images of 16 x 16 a layer."""
+"""V as a matrix is faster for `layers` 4^n / `BREAK_EVEN` states and more, by timings: 16 images of 16 x 16 a layer."""
 
 
 class VariationalCircuit(nn.Module):
@@ -31,7 +31,7 @@ class VariationalCircuit(nn.Module):
         ansatz: the circuit.
         patch: the masks, whose positions the angles may depend on.
         conditioning: `"none"`, `"separate"` or `"offsets"`.
-        angles: the initial ones, of the shape of the attribute.
+        angles: the initial angles, of the shape of the attribute.
 
     Attributes:
         angles: Float, `ansatz.angle_shape`, in radians: [28, 15] for 8 qubits and one layer of the paper's blocks. With
@@ -68,7 +68,7 @@ class VariationalCircuit(nn.Module):
             return self.angles
         given = position if isinstance(position, Tensor) else torch.as_tensor(whole(position, "mask position"))
         positions = Masks(self.patch, given[None]).position[0].reshape(-1)
-        # Not `[position]`, which asks for the value of a single one and so cannot be mapped by `torch.func.vmap`.
+        # `[position]` would read the value of a single position, which `torch.func.vmap` does not allow.
         if self.offsets is None:
             return self.angles.index_select(0, positions)[0]
         return self.angles + self.offsets.index_select(0, positions).sum(0)
@@ -81,7 +81,7 @@ class VariationalCircuit(nn.Module):
         Args:
             position: of the mask.
             trash_wires: the qubits that are thrown away.
-            states: how many it is going to be applied to.
+            states: how many states it will be applied to.
             ancillas: how many of the least significant qubits enter in |0>.
         """
         return build_encoder(self.at(position), self.ansatz, trash_wires, states=states, ancillas=ancillas)
@@ -100,11 +100,11 @@ def build_encoder(
         angles: rotation angles in radians, of `ansatz.angle_shape`.
         ansatz: the circuit.
         trash_wires: the qubits that are thrown away.
-        states: how many it is going to be applied to.
+        states: how many states it will be applied to.
         ancillas: how many of the least significant qubits enter in |0>.
 
     Returns:
-        The encoder, of the precision of `angles`, differentiable.
+        The encoder, in the precision of `angles`, differentiable.
     """
     dense = states * BREAK_EVEN >= ansatz.layers * 4**ansatz.qubits
     return (DenseEncoder if dense else StateVectorEncoder).build(angles, ansatz, trash_wires, ancillas)

@@ -18,7 +18,7 @@ from qmae._files import read_bytes, write_atomically
 from qmae.errors import InputError
 
 _KEY = "qmae"
-"""The one entry of the file's metadata. The format keeps several in no fixed order: equal files would not be equal."""
+"""The only entry of the file's metadata. Several have no fixed order in this format: equal models would differ."""
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -56,8 +56,8 @@ def load_tensors(path: Path, *expected: Shapes) -> tuple[dict[str, Tensor], dict
 
     Args:
         path: of the file.
-        *expected: names and shapes that it must hold, and others that will do as well; they are looked at before
-            anything large is read. None: whatever it holds.
+        *expected: names and shapes that it must hold, then alternatives; checked before the tensors are read. Without
+            any, the file may hold anything.
 
     Returns:
         The tensors on the CPU, and the metadata; empty where there is none.
@@ -65,7 +65,7 @@ def load_tensors(path: Path, *expected: Shapes) -> tuple[dict[str, Tensor], dict
     Raises:
         InputError: no such file, or it is damaged, or holds other tensors or values that are not finite.
     """
-    # Whatever the precision; the rest is for the header.
+    # 16 bytes a number are enough in any precision; 1 MiB is for the header.
     limit = 16 * sum(map(math.prod, expected[0].values())) + 2**20 if expected else None
     content = read_bytes(path, limit=limit)
     header = _header(path, content)

@@ -115,7 +115,7 @@ def result_table(comparison: Comparison) -> str:
 
 
 def kept(rows: Sequence[Row]) -> str:
-    """Mean share of the shots that are kept, and that of the image of which the fewest are."""
+    """Mean share of the shots that are kept, and the smallest share of any image."""
     share = mean(row.success_probability for row in rows)
     return "100%" if share > 1 - ROUNDING else f"{share:.0%} ({min(row.least_success_probability for row in rows):.1%})"
 

@@ -83,7 +83,7 @@ def over_cost(comparison: Comparison) -> Figure:
             axes.spines[["top", "right"]].set_visible(False)
         line[0].set_ylabel(quality)
         lines.append((line[1], levels))
-    panels[1, 0].set(xlabel="angles of all places", xscale="log")
+    panels[1, 0].set(xlabel="angles of all positions", xscale="log")
     panels[1, 1].set_xlabel("share of the shots that is kept")
     figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize="small")
     for axes, levels in lines:
@@ -163,8 +163,8 @@ def _smooth(history: History) -> tuple[np.ndarray, np.ndarray]:
     parts = np.array_split(losses, min(epochs * POINTS_PER_EPOCH, len(losses)))
     ends = np.cumsum([len(part) for part in parts]) * epochs / len(losses)
     known = [(end, part[~np.isnan(part)]) for end, part in zip(ends, parts, strict=True)]
-    places, means = zip(*[(end, part.mean()) for end, part in known if len(part)] or [(epochs, np.nan)], strict=True)
-    return np.array(places), np.array(means)
+    ends, means = zip(*[(end, part.mean()) for end, part in known if len(part)] or [(epochs, np.nan)], strict=True)
+    return np.array(ends), np.array(means)
 
 
 def _colors(comparison: Comparison) -> dict[str, str]:

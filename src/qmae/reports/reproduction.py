@@ -49,8 +49,8 @@ def markdown(results: Results) -> str:
 {images:,} test images of {protocol.data}, {protocol.size} x {protocol.size} pixels; one patch of each is hidden, the same for \
 every row. Every model is trained for {protocol.training.epochs} epoch{"s" if protocol.training.epochs > 1 else ""}, {f"with {protocol.seeds} seeds; ± is the standard deviation over them" if protocol.seeds > 1 else "with one seed"}.
 
-The baselines: *black fill* leaves the hole black, *mean patch* fills it with the mean of the training images at that place, \
-*token alone* with the one patch for that place that is best for the fidelity, as a model's tokens would without a circuit, \
+The baselines: *black fill* leaves the hole black, *mean patch* fills it with the mean of the training images at that position, \
+*token alone* with the patch for that position that is best for the fidelity, as a model's tokens would without a circuit, \
 *ridge regression* predicts it linearly from the visible pixels, *nearest neighbours* from the five most similar training images. \
 A model below *black fill* has made the image worse than it found it. *original* is the unmasked image through the same readout, \
 the ceiling. The classifier gets {spread([results.classifier_accuracy], "accuracy")} of the images as they are right (the paper's: {PAPER_CLASSIFIER:.2%}).

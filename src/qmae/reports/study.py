@@ -42,7 +42,7 @@ By fidelity, decided by the 95% bootstrap interval of the difference image by im
 ## Masks of {MAIN}
 
 {result_table(main)}
-The designs are the best that the search found for free matrices in the place of the gates, no bounds: \
+The designs are the best that the search found for free matrices instead of the gates, no bounds: \
 {"; ".join(f"`{design}`, {DESIGNS[design]}" for design in plan.designs)}.
 
 ![Fidelity over the number of parameters](parameters.png)

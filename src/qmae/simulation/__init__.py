@@ -1,4 +1,4 @@
-"""Exact, batched simulation of the autoencoder on n qubits in place of the training circuit's 2n + 2.
+"""Exact, batched simulation of the autoencoder on n qubits instead of the training circuit's 2n + 2.
 
 The reset of the trash qubits and the SWAP test need no further qubits: with y = V |input> and z = V |reference>,
 their indices split into (trash k, latent l),

@@ -15,7 +15,7 @@ from qmae.ansatz.blocks import Block, Gate
 from qmae.simulation.precision import constant, exact
 
 SEGMENT = 5
-"""Rotations of a segment of a block at the most: their 2^5 phases are computed at once."""
+"""The most rotations of a segment of a block: their 2^5 phases are computed at once."""
 
 
 def block_unitaries(angles: Float[Tensor, "blocks rotations"], block: Block) -> Inexact[Tensor, "blocks 4 4"]:
@@ -27,7 +27,7 @@ def block_unitaries(angles: Float[Tensor, "blocks rotations"], block: Block) -> 
 
     Args:
         angles: rotation angles in radians.
-        block: whose.
+        block: the block that all of them are.
 
     Returns:
         One matrix per row of `angles`, real for a real block; its index is 2 (bit of a) + (bit of b).
@@ -56,7 +56,7 @@ def unitaries_of(angles: Float[Tensor, "..."], ansatz: Ansatz) -> Inexact[Tensor
 def deal_out(
     angles: Float[Tensor, "*circuits_and_angles"], ansatz: Ansatz
 ) -> Float[Tensor, "*circuits blocks rotations"]:
-    """Give every block the angles of its rotations; those that blocks share go to the first of them.
+    """Give every block the angles of its rotations; an angle that blocks share goes to the first of them.
 
     Args:
         angles: of circuits, [..., *ansatz.angle_shape], in radians.
@@ -64,9 +64,9 @@ def deal_out(
     """
     if ansatz.angle_shape == ansatz.block_shape:
         return angles
-    _, places = _shared(ansatz)
+    _, own = _shared(ansatz)
     padded = torch.cat([angles, torch.zeros_like(angles[..., :1])], -1)
-    return padded[..., constant(places, device=angles.device)].unflatten(-1, ansatz.block_shape)
+    return padded[..., constant(own, device=angles.device)].unflatten(-1, ansatz.block_shape)
 
 
 def collect(
@@ -81,12 +81,15 @@ def collect(
 
 @lru_cache(maxsize=16)
 def _shared(ansatz: Ansatz) -> tuple[Int[np.ndarray, " rotations"], Int[np.ndarray, " rotations"]]:
-    """Which angle every rotation is a part of; and which it turns by, none where it is not the first part of one."""
+    """Two indices for every rotation: the angle that it is a part of, and the angle that it gets.
+
+    Of the rotations that share an angle the first one gets it. The others get none, which is the index behind the last.
+    """
     merged, none = np.array(ansatz.merged), ansatz.angles
-    places = np.full_like(merged, none)
+    own = np.full_like(merged, none)
     angles, first = np.unique(merged, return_index=True)
-    places[first] = angles
-    return merged, places
+    own[first] = angles
+    return merged, own
 
 
 @lru_cache(maxsize=8)

@@ -1,4 +1,4 @@
-"""Encoder, bottleneck and decoder together: what becomes of an image, and how like the original it is."""
+"""Encoder, bottleneck and decoder together: the output of the autoencoder, and its fidelity with the original."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from qmae.simulation.states import normalized, probabilities_of
 
 @runtime_checkable
 class Bottleneck(Protocol):
-    """What becomes of the trash, as far as it is simulated; `qmae.models.bottlenecks` has them."""
+    """The simulated part of a bottleneck; `qmae.models.bottlenecks` has them."""
 
     heralded: bool
 
@@ -58,7 +58,7 @@ class Passage:
     Attributes:
         decoder: as of `Autoencoder`.
         heralded: whether shots are discarded.
-        branches: what reaches the decoder, for every trash that is let through, not normalized.
+        branches: amplitudes that reach the decoder, for every state of the trash that is let through; not normalized.
     """
 
     decoder: Encoder | None
@@ -100,5 +100,5 @@ class Passage:
 
     @cached_property
     def _kept(self) -> Inexact[Tensor, "batch trash latent"]:
-        """The branches, given that the shot is kept: a heralded one of unit norm, however seldom it is kept."""
+        """The branches, given that the shot is kept: where shots are discarded, scaled to unit norm."""
         return normalized(self.branches) if self.heralded else self.branches

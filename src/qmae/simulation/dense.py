@@ -43,11 +43,11 @@ class DenseEncoder(Encoder):
         return _apply(states, self.columns)
 
     def keep(self, states: Float[Tensor, "batch dim"]) -> Inexact[Tensor, "batch latent"]:
-        """Only those rows of V are computed with."""
+        """One product with the rows of V whose trash is |0>."""
         return _apply(states, self.columns[:, 0])
 
     def decode(self, latents: Inexact[Tensor, "batch latent"]) -> Inexact[Tensor, "batch dim"]:
-        """One product, too."""
+        """One product with the adjoint of these rows."""
         columns = exact(self.columns[:, 0])
         return latents.to(columns) @ columns.mH
 
@@ -72,7 +72,7 @@ def _columns_of_all_pairs(
 ) -> Inexact[Tensor, "inputs outputs"]:
     """Multiply the unitaries of all pairs of registers, in lexicographic order, register by register.
 
-    With a new register d, the circuit on a, b, c grows by the unitaries ad, bd and cd. Those behind ad act on the
+    With a new register d, the circuit on a, b, c grows by the unitaries ad, bd and cd. Those after ad act on the
     registers b, c, d alone, and ad on a and d alone: so both products are small, and leave the indices in order.
     """
     levels = fusion.levels
@@ -92,7 +92,7 @@ def _columns_of_all_pairs(
 
 
 def _apply(states: Float[Tensor, "batch dim"], columns: Inexact[Tensor, "dim *out"]) -> Inexact[Tensor, "batch *out"]:
-    """A real state times a complex matrix is one real product: with its real and imaginary parts, in turn."""
+    """Real states times a complex matrix, as one real product: real and imaginary parts become columns, in turn."""
     columns = exact(columns)
     if not columns.is_complex():
         return (states.to(columns) @ columns.flatten(1)).reshape(len(states), *columns.shape[1:])

@@ -1,4 +1,4 @@
-"""What an encoder does, however it is computed."""
+"""The interface of an encoder, however it is computed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def split_trash(
 ) -> Inexact[Tensor, "batch trash latent"]:
     """Split the index of states into trash and latent."""
     qubits = states.shape[1].bit_length() - 1
-    bits = states.reshape(-1, *[2] * qubits).movedim(*_trash_places(trash_wires))
+    bits = states.reshape(-1, *[2] * qubits).movedim(*_trash_dimensions(trash_wires))
     return bits.reshape(len(states), 2 ** len(trash_wires), -1)
 
 
@@ -38,10 +38,10 @@ def join_trash(
 ) -> Inexact[Tensor, "batch dim"]:
     """The inverse of `split_trash`."""
     qubits = states[0].numel().bit_length() - 1
-    bits = states.reshape(-1, *[2] * qubits).movedim(*reversed(_trash_places(trash_wires)))
+    bits = states.reshape(-1, *[2] * qubits).movedim(*reversed(_trash_dimensions(trash_wires)))
     return bits.reshape(len(states), -1)
 
 
-def _trash_places(trash_wires: tuple[int, ...]) -> tuple[list[int], list[int]]:
-    """The dimensions of the trash qubits behind that of the batch, where they are and where they are taken."""
-    return [1 + wire for wire in trash_wires], [1 + place for place in range(len(trash_wires))]
+def _trash_dimensions(trash_wires: tuple[int, ...]) -> tuple[list[int], list[int]]:
+    """The dimensions of the trash qubits before and after they are moved to the front; dimension 0 is the batch."""
+    return [1 + wire for wire in trash_wires], [1 + index for index in range(len(trash_wires))]

@@ -1,13 +1,12 @@
-"""Training without gradients of angles: each block is set to the best it can be, given all others, again and again.
+"""Training without gradients of angles: again and again, each block is set to the best one, all others fixed.
 
 A function tr(G^T V) that is linear in V is linear in every block B of it, too: tr(E B), where the block's *environment*
 E is G and the rest of the circuit, contracted. The best rotation is its polar factor (Evenbly and Vidal 2009,
-arXiv 0707.1454, for tensor networks). And a convex function of V lies above its tangent, so that going up the tangent
-goes up the function (Journee et al. 2010, arXiv 0811.4724). No step has a size, and none goes down.
+arXiv 0707.1454, for tensor networks). A convex function of V lies above its tangent, so that what raises the tangent
+raises the function, too (Journee et al. 2010, arXiv 0811.4724). There is no step size, and no step goes down.
 
-Where the environment says nothing, since it is zero or has no full rank, many rotations are equally good. The one that
-is nearest to the old block is taken: a very small part of tr(B_old^T B) is added, which is largest at B_old itself, so
-that still no step goes down.
+Where the environment is zero or not of full rank, many rotations are equally good. The one nearest to the old block is
+taken: a very small part of tr(B_old^T B) is added, which is largest at B_old itself, so that still no step goes down.
 
 This is for real blocks, which reach all of SO(4), so that every rotation has angles (`angles_of`).
 """
@@ -27,8 +26,8 @@ from qmae.simulation.fusion import deal, embedded_entries
 from qmae.simulation.precision import constant, without_autocast
 
 KEEP = 2 / 3
-"""Power of the rounding error that holds a block where it is, against a gradient of norm 1: far above what rounding
-puts into an environment where there should be nothing, and far below what steers a block."""
+"""The old block's weight, against a gradient of norm 1, is the rounding error to this power: far above the rounding
+error of an environment that should be zero, and far below any environment that counts."""
 
 
 # Compared by identity, as its arrays cannot be.
@@ -37,8 +36,8 @@ class Site:
     """Blocks of a layer that act together, on two registers; a sweep goes from site to site.
 
     Attributes:
-        registers: which two.
-        blocks: which of the layer, in the order in which they act.
+        registers: the two registers.
+        blocks: which blocks of the layer, in the order in which they act.
         entries: where the entries of each block on all qubits of the site lie in its flattened matrix with a 0 behind.
         inner: which entries of a matrix of the site add up to the entries of each block's environment.
         outer: which entries of a matrix on all qubits add up to the entries of the site's environment.
@@ -107,7 +106,7 @@ def sweep(
     blocks, (sites, levels) = blocks.clone(), sites_of(ansatz)
     circuit = [(blocks[:, layer], site) for layer in range(ansatz.layers) for site in sites]
     unitaries = [site.fuse(of_layer) for of_layer, site in circuit]
-    # What is left of tr(...) when a site is taken out: all before it, gradient^T, all behind it.
+    # What is left of tr(...) without one site: the circuit before it, gradient^T, the circuit after it.
     matrix = gradient.mT
     for (_, site), unitary in zip(circuit[:0:-1], unitaries[:0:-1], strict=True):
         matrix = _behind(matrix, unitary, site, levels)
@@ -181,18 +180,18 @@ def _factors() -> Float[np.ndarray, "2 4 4 4"]:
 
 def _before(matrix: Tensor, unitary: Tensor, site: Site, levels: tuple[int, ...]) -> Tensor:
     """unitary @ matrix."""
-    places, shape = [1 + register for register in site.registers], matrix.shape
-    moved = matrix.view(len(matrix), *levels, -1).movedim(places, (1, 2))
+    dimensions, shape = [1 + register for register in site.registers], matrix.shape
+    moved = matrix.view(len(matrix), *levels, -1).movedim(dimensions, (1, 2))
     product = (unitary @ moved.reshape(len(matrix), unitary.shape[1], -1)).view(moved.shape)
-    return product.movedim((1, 2), places).reshape(shape)
+    return product.movedim((1, 2), dimensions).reshape(shape)
 
 
 def _behind(matrix: Tensor, unitary: Tensor, site: Site, levels: tuple[int, ...]) -> Tensor:
     """matrix @ unitary."""
-    places, shape = [2 + register for register in site.registers], matrix.shape
-    moved = matrix.view(len(matrix), -1, *levels).movedim(places, (-2, -1))
+    dimensions, shape = [2 + register for register in site.registers], matrix.shape
+    moved = matrix.view(len(matrix), -1, *levels).movedim(dimensions, (-2, -1))
     product = (moved.reshape(len(matrix), -1, unitary.shape[1]) @ unitary).view(moved.shape)
-    return product.movedim((-2, -1), places).reshape(shape)
+    return product.movedim((-2, -1), dimensions).reshape(shape)
 
 
 def _trace(matrix: Tensor, entries: Int[np.ndarray, "entries rest"]) -> Tensor:

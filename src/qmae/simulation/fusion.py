@@ -19,9 +19,9 @@ from qmae.simulation.precision import constant
 class Fusion:
     """The blocks of a layer, multiplied into few unitaries on pairs of registers.
 
-    Blocks on four different qubits commute. So blocks between two registers can act together, even if others act
-    between them, and those inside a register with them: the 28 blocks on all pairs of 8 qubits become 6 unitaries on 4,
-    and a state of n qubits a tensor of fewer, longer indices.
+    Blocks that share no qubit commute. So all blocks on the qubits of two registers can act together, even if others
+    stand between them in the layer: the 28 blocks on all pairs of 8 qubits become 6 unitaries on 4 qubits each, and a
+    state of n qubits becomes a tensor of fewer, longer indices.
 
     Attributes:
         registers: how many there are.
@@ -90,7 +90,7 @@ class Group:
 def deal(ansatz: Ansatz, size: int) -> list[Group]:
     """Deal the blocks of a layer out to pairs of registers of `size` qubits, in the order in which these act.
 
-    A block joins the first group on its registers behind which none acts on its qubits: it commutes with all others.
+    A block joins a group on its registers after which no group acts on its qubits: it commutes with all blocks between.
     """
     groups: list[Group] = []
     last = [-1] * ansatz.qubits  # the last group that acts on a qubit

@@ -1,4 +1,4 @@
-"""In which precision is computed, whatever the context, and constants that no context can touch."""
+"""The precision of all computing, which no context such as autocast can change, and constants kept the same way."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ SUPPORTED = (torch.float32, torch.float64, torch.complex64, torch.complex128)
 
 
 def exact(tensor: Inexact[Tensor, "*shape"]) -> Inexact[Tensor, "*shape"]:
-    """What to multiply in the place of a tensor: itself, or under autocast the tensor in double precision.
+    """The tensor to multiply with: itself, or in double precision under autocast.
 
-    Autocast would multiply in half precision, and so it does in a backward pass, where no context of the forward pass
-    is left. Double precision it lets alone, in both.
+    Autocast would multiply single precision in half precision, in the forward and in the backward pass. It leaves
+    double precision alone in both.
 
     Raises:
         InputError: the tensor is of half precision or an integer, or lies on the `meta` device.
@@ -49,7 +49,7 @@ def check_parameters(module: nn.Module) -> None:
 
 @contextmanager
 def without_autocast() -> Iterator[None]:
-    """Nothing is computed in half precision inside: for what no gradient is taken of later, in another context."""
+    """Switch autocast off inside. Not for a forward pass whose gradient may be taken later, in another context."""
     accelerator = torch.accelerator.current_accelerator()
     with ExitStack() as stack:
         for kind in {"cpu", accelerator.type if accelerator else "cpu"}:

@@ -17,7 +17,8 @@ def embed(pixels: Float[Tensor, "*batch pixels"]) -> Float[Tensor, "*batch pixel
 
     An all-zero row has no direction: it stays zero, and so is its gradient.
     """
-    # The result does not depend on a common factor, so that this one counts as a constant. Squares cannot underflow.
+    # Divided by the largest pixel first, so that squares cannot underflow. The result does not depend on this factor,
+    # which therefore counts as a constant.
     largest = pixels.detach().abs().amax(-1, keepdim=True)
     black = largest == 0
     scaled = (pixels / largest.masked_fill(black, 1)).masked_fill(black, 0)

@@ -1,4 +1,4 @@
-"""V as unitaries that act on state vectors: for qubits so many that a matrix of V would not fit."""
+"""V as unitaries that act on state vectors: for so many qubits that V as a matrix would not fit."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class StateVectorEncoder(Encoder):
     ) -> Inexact[Tensor, "batch dim"]:
         # The batch goes last, so that whichever registers are moved, long runs of memory stay together.
         registers = states.T.reshape(*self.levels, len(states))
-        # Of a function of its own `torch.func` gets nested forward derivatives wrong, silently.
+        # `torch.func` gets nested forward derivatives of an `autograd.Function` wrong, without an error.
         evolve = _evolve if torch._C._are_functorch_transforms_active() else _Evolution.apply
         return evolve(unitaries, registers, pairs).reshape(-1, len(states)).T
 
@@ -99,11 +99,11 @@ def _act(
 class _Evolution(torch.autograd.Function):
     """`_evolve`, differentiated by the adjoint method.
 
-    Nothing is stored for the way back but the final states: what was before a unitary is its adjoint applied to
-    what is behind it (Jones and Gacon 2020, arXiv 2009.02823). So memory does not grow with depth.
+    The backward pass stores the final states alone: the state before a unitary is its adjoint applied to the state
+    after it (Jones and Gacon 2020, arXiv 2009.02823). So memory does not grow with depth.
 
-    That way is made of operations that can be differentiated themselves, so that derivatives of any order are right,
-    as long as what the matrices depend on leaves them unitary. These keep what they need of every unitary.
+    The backward pass is differentiable itself, so derivatives of any order are right, as long as the matrices stay
+    unitary. Second derivatives do store the states at every unitary.
     """
 
     @staticmethod
@@ -125,12 +125,12 @@ class _Evolution(torch.autograd.Function):
         unitaries, states = ctx.saved_tensors
         both, gradients = torch.stack([states, gradient]), []
         for unitary, pair in zip(unitaries.flip(0), ctx.pairs[::-1], strict=True):
-            places = tuple(1 + register for register in pair)
-            moved = both.movedim(places, (0, 1))
+            dimensions = tuple(1 + register for register in pair)
+            moved = both.movedim(dimensions, (0, 1))
             behind = moved.reshape(len(unitary), 2, -1)
             before = (unitary.mH @ behind.reshape(len(unitary), -1)).reshape(behind.shape)
             gradients.append(behind[:, 1] @ before[:, 0].mH)
-            both = before.reshape(moved.shape).movedim((0, 1), places)
+            both = before.reshape(moved.shape).movedim((0, 1), dimensions)
         return torch.stack(gradients[::-1]), both[1], None
 
     @staticmethod

@@ -55,7 +55,7 @@ class Adam:
         return losses.detach()
 
     def advance(self) -> None:
-        """Go on in the schedule, which counts batches with nothing to train on, too."""
+        """Advance the schedule, also after a batch with nothing to train on."""
         self.schedule.step()
 
     def state_dict(self) -> dict[str, Any]:

@@ -33,20 +33,20 @@ def describe(
     images: Float[Tensor, "images size size"],
     validation: Float[Tensor, "held_out size size"],
 ) -> dict[str, Any]:
-    """What a checkpoint must agree in with the training that goes on from it.
+    """The settings and images of a training; they must be those of the checkpoint that it goes on from.
 
     Args:
         config: of the model, a dataclass.
         training: the settings.
-        images: of the training.
-        validation: that measure.
+        images: the training images.
+        validation: the validation images.
     """
     settings = {"model": asdict(config), "training": asdict(training)}
     return {**json.loads(json.dumps(settings)), "images": sketch(images), "validation": sketch(validation)}
 
 
 def sketch(images: Float[Tensor, "images size size"]) -> tuple[int, int, float]:
-    """By what a set of images in its order is known again: number, side, and a random projection of all pixels.
+    """What identifies a set of images in its order: number, side, and a random projection of all pixels.
 
     One pixel of one image that is changed by a gray of 256 moves the projection by more than rounding does.
     """
@@ -102,10 +102,10 @@ def load_checkpoint(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def intact(path: Path) -> Iterator[None]:
-    """Refuse a checkpoint in one line if what it holds cannot be made use of.
+    """Refuse a checkpoint in one line if its content cannot be used.
 
     Raises:
-        InputError: in the place of any error.
+        InputError: instead of any error.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Algorithm 1: train a model on masked images with Adam, in checkpoints that can be resumed."""
+"""Algorithm 1: train a model on masked images, with checkpoints from which a training goes on."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ def train(
     device: torch.device | str = "cpu",
     progress: Progress = silent,
 ) -> History:
-    """Minimize the mean of 1 - F over masked images with Adam (Algorithm 1, Eq. 9).
+    """Minimize the mean of 1 - F over masked images (Algorithm 1, Eq. 9), by Adam or by sweeps.
 
     Every epoch shuffles the images and draws a new mask for each; two models trained with the same seed
     see the same images under the same masks in the same order.
 
     Args:
-        model: trained in place; ends on the CPU, whatever happens, and as it was after a whole step.
+        model: trained in place. It ends on the CPU with the parameters of a whole step, also after an error.
         images: training images in [0, 1].
-        validation: images that only measure; their masks are the same in every epoch.
+        validation: images to measure on, not to train on; their masks are the same in every epoch.
         config: epochs, batch size, learning rate, seed.
         folder: if given, the state after every epoch is kept here and training goes on from what lies here. It is made
             if it is not there. Of two processes at a time in one folder, `Run.train` refuses the second.
@@ -191,7 +191,8 @@ class _TrainingState:
     def step(self, images: Float[Tensor, "batch size size"], masks: Masks) -> list[float]:
         """One step; returns mean and quantiles of the loss 1 - F, the learning rate, how many were skipped.
 
-        If it cannot be finished, the parameters are those before it, or, if their loss is at fault, those before these.
+        If the step fails, the parameters are reset to those before it; if their loss or gradient is not finite, to
+        those of one step earlier.
         """
         used = self.model.usable(images, masks)
         summary, rate = [float("nan")] * 3, self.optimizer.learning_rate
@@ -212,7 +213,7 @@ class _TrainingState:
         return [*summary, rate, float((~used).sum())]
 
     def validate(self, images: Float[Tensor, "held_out size size"], masks: Masks) -> float:
-        """Mean fidelity of images that are not trained on."""
+        """Mean fidelity of the validation images."""
         fidelity = mean_fidelity(self.model, images, masks)
         if not math.isfinite(fidelity):
             raise self._diverged(len(self.history.rows), "the validation fidelity is not finite")
@@ -270,7 +271,7 @@ def check_method(model: TrainableModel, config: TrainingConfig) -> None:
 
     Raises:
         InputError: sweeps for a model that has no blocks for them, a success weight for a model that discards no shot,
-            or parameters of which none, or not the angles that sweeps set, are trainable.
+            frozen angles that sweeps would set, or no trainable parameter at all.
     """
     if config.success_weight and not model.heralded:
         raise InputError(f"a success weight is for heralded models, and {model.name} discards no shot: leave it out")

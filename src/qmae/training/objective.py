@@ -1,4 +1,4 @@
-"""What a training step minimizes, and what may not happen to it: numbers that are no longer finite."""
+"""What a training step minimizes, and the check that its numbers stay finite."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def objective(
         masks: one per image.
         success_weight: L, what a discarded shot costs.
     """
-    # The data set was checked as a whole: a single batch of it may well be dark.
+    # Not `fidelity`, which refuses a dark batch: the data set was checked as a whole.
     if not success_weight:
         losses = 1 - model._measure(images, masks, "fidelity")[0]
         return losses, losses
@@ -32,16 +32,16 @@ def objective(
 
 
 def check_finite(what: str, tensors: Iterable[Tensor]) -> None:
-    """Stop where a number is NaN or infinite, or so large that the norm of them all is.
+    """Refuse numbers that are NaN or infinite, or so large that their norm is.
 
     Args:
-        what: they are, as in "... is not finite".
+        what: their name in the message, "... is not finite".
         tensors: of any shapes.
 
     Raises:
         DivergenceError: one of them is not finite.
     """
-    # Images are divided by norms, and Adam by squares: where these overflow nothing is left, which must not pass.
+    # Images are divided by norms, and Adam divides by squares. Where these overflow, the quotient would be 0.
     if not all(bool(tensor.detach().square().sum().isfinite()) for tensor in tensors):
         raise DivergenceError(f"{what} is not finite")
 

@@ -1,4 +1,4 @@
-"""Sweeps in the place of Adam: circuits of real blocks are trained without a step size (`simulation.sweeps`)."""
+"""Training by sweeps instead of Adam: circuits of real blocks, without a step size (`simulation.environments`)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MOMENTUM, LATER_MOMENTUM, RAMP = 0.8, 0.88, 20
 at least the first and at most the second. docs/findings.md says what others gave."""
 
 LEAST_SUCCESS = 1e-6
-"""Of images that keep a smaller share of shots, what is left is rounding error: their fidelity steers no block."""
+"""Images that keep a smaller share of shots are left out: their fidelity is rounding error."""
 
 
 def momentum(sweep: int) -> float:
@@ -39,13 +39,13 @@ def momentum(sweep: int) -> float:
 
 @dataclass(frozen=True)
 class Batch:
-    """What a sweep is given.
+    """The images of a sweep, sorted by circuit.
 
     Attributes:
         states: the masked images, the token in their holes, amplitude-embedded.
         references: the originals, amplitude-embedded.
-        circuits: those that have images in the batch, the others are left alone.
-        rows: the images of each of them.
+        circuits: indices of the circuits that have images in the batch; the others stay as they are.
+        rows: for each of these circuits, the rows of its images.
     """
 
     states: Float[Tensor, "batch data"]
@@ -57,13 +57,12 @@ class Batch:
 class Sweeps:
     """Improves a model's circuits sweep by sweep, and its token by Adam.
 
-    With the encoder or the decoder held fixed the fidelity is a convex function of the other's matrix, so that every
-    sweep over a batch, as long as nothing is moved on before it, raises its mean fidelity on this batch. With a
-    heralded bottleneck, F = (ref . y)^2 / |y|^2, it is made convex by adding |V x|^2 F / |y|^2, the first factor of
-    which is 1 whatever V.
+    With the encoder or the decoder held fixed, the fidelity is a convex function of the other's matrix. So every sweep
+    over a batch, without momentum, raises the mean fidelity of this batch. With a heralded bottleneck,
+    F = (ref . y)^2 / |y|^2, it is made convex by adding |V x|^2 F / |y|^2, where |V x|^2 is 1 for every V.
 
-    Before each sweep every block is moved on by a part of its last change (Polyak's heavy ball, on rotations): blocks
-    that are set one at a time creep where many must turn together.
+    Momentum moves every block on by a part of its last change before each sweep (Polyak's heavy ball, on rotations):
+    blocks that are set one at a time are slow where many must turn together.
 
     Args:
         model: trained in place: real blocks, a decoder that is not the encoder, no offsets.
@@ -89,7 +88,7 @@ class Sweeps:
         self.model, self.learning_rate, self.success_weight = model, learning_rate, success_weight
         self.token = model.token if model.token is not None and model.token.requires_grad else None
         self.tokens = None if self.token is None else torch.optim.Adam([self.token], learning_rate, fused=True)
-        # Not as angles: those of a block near the identity jump, and so would the blocks that share them.
+        # Blocks are kept as matrices: the angles of a block near the identity jump, and blocks share angles.
         self.blocks = [_blocks_of(circuit) for circuit in model.circuits]
         self.last = [blocks.clone() for blocks in self.blocks]
         self.sweeps = 0
@@ -171,7 +170,7 @@ class Sweeps:
         gradient = self._gradient(part, unitaries, batch)
         check_finite("the gradient", [gradient])
         improved = sweep(every[part], ansatzes[part], gradient)
-        # Nothing is known of circuits without a gradient: they stay as they are, and do not even move on.
+        # Circuits without a gradient stay as they are; momentum does not move them either.
         steered = gradient.flatten(1).any(1)
         circuits = batch.circuits[steered]
         self.last[part][circuits] = self.blocks[part][circuits]
@@ -181,7 +180,7 @@ class Sweeps:
     def _gradient(
         self, part: int, unitaries: list[Float[Tensor, "circuits _ _"]], batch: Batch
     ) -> Float[Tensor, "circuits dim dim"]:
-        """Half the gradient of what a part's unitaries are to raise."""
+        """Half the gradient, by a part's unitaries, of what a sweep raises."""
         own = unitaries[part].requires_grad_()
         damping, value = torch.zeros_like(own), own.new_zeros(())
         for circuit, rows in enumerate(batch.rows):
