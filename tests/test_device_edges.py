@@ -155,6 +155,20 @@ def test_whatever_a_device_raises_is_one_line_with_its_cause(tiny, error):
     assert "\n" not in str(raised.value)
 
 
+def test_a_device_gets_blocks_and_not_our_templates(tiny):
+    """Not every plugin breaks up what it does not know; the first preparation stays, which simulators take whole."""
+    seen = set()
+
+    def run(script):
+        seen.update(gate.name for gate in script.operations)
+        return 0.5 if script.measurements[0].obs else np.full(4, 0.25)
+
+    circuit = AutoencoderCircuit.of(tiny[0].config, "inverse")
+    next(run_on_device(*tiny, target=Target(circuit, Plugin(circuit.num_wires, run), 10)))
+    blocks = {"TwoQubitBlock", "Adjoint(TwoQubitBlock)", "SWAP"}
+    assert seen == {"RealAmplitudeEmbedding", *blocks, "Adjoint(RY)", "Adjoint(CNOT)"}
+
+
 def test_what_our_own_code_raises_is_not_the_devices(tiny):
     class Broken(AutoencoderCircuit):
         def autoencode(self, angles, decoder_angles=None):

@@ -44,7 +44,7 @@ def verify(
     images: Annotated[int, typer.Option(min=1, max=MOST, help="How many test images.")] = 5,
     seed: SeedOption = 0,
 ) -> None:
-    """Hold the fast simulation against the full circuit in PennyLane, of 18 qubits for QMAE, on real images.
+    """Compare the fast simulation with the full circuit in PennyLane, of 18 qubits for QMAE, on real images.
 
     Example: `qmae verify runs/qmae-0.25-grid-seed0 --images 20`
     """

@@ -110,7 +110,7 @@ def train(
         str,
         typer.Option(
             callback=_known_preset,
-            help=f"A quantum model, or a classical network to hold it against: {', '.join(PRESETS)}.",
+            help=f"A quantum model, or a classical network to compare with: {', '.join(PRESETS)}.",
         ),
     ] = "qmae",
     mask_ratio: Annotated[
