@@ -99,6 +99,8 @@ def _multiplexed_ry(angles: Any, *, controls: Wires, target: Any) -> list[Operat
     A CNOT before and one after turn RY(t) into RY(-t), so each rotation gets the sign of its controls' parity; the
     angles are those whose signed sums are the ones wanted.
     """
+    # Not PennyLane's SelectPauliRot, which is as exact and takes as many CNOTs: it writes RY as RZ between H and S, so
+    # that a real circuit becomes complex and has four more gates a wire, and `torch.func.vmap` cannot go over it.
     count, bits = 2 ** len(controls), len(controls)
     code = [index ^ index >> 1 for index in range(count)]
     signs = np.array([[(-1) ** (index & word).bit_count() for index in range(count)] for word in code])
