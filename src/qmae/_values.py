@@ -35,22 +35,25 @@ class Registry(Generic[Thing]):
 
     Args:
         what: one of the things is called in messages.
+        kind: the class of the things.
         things: the first ones.
     """
 
-    def __init__(self, what: str, things: Mapping[str, Thing]) -> None:
-        self.what, self._things = what, dict(things)
+    def __init__(self, what: str, kind: Any, things: Mapping[str, Thing]) -> None:
+        self.what, self.kind, self._things = what, kind, dict(things)
 
     def register(self, name: str, thing: Thing) -> None:
         """Add a thing.
 
         Raises:
-            InputError: the name is none, or taken.
+            InputError: the name is none, or taken, or the thing is of another class.
         """
         if not isinstance(name, str) or not name:
             raise InputError(f"{shown(name)} is no name of a {self.what}: give a string")
         if name in self._things:
             raise InputError(f"there is a {self.what} {name!r} already: choose another name")
+        if not isinstance(thing, self.kind):
+            raise InputError(f"{shown(thing)} is no {self.what}: give a {self.kind.__name__}")
         self._things[name] = thing
 
     def __getitem__(self, name: str) -> Thing:

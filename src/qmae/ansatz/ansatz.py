@@ -37,11 +37,11 @@ class Ansatz:
     kind: str = "su4"
 
     def __post_init__(self) -> None:
-        pairs = BLOCKS[self.kind].pairs
+        BLOCKS[self.kind]  # refuses what is none
         qubits = whole(self.qubits, "the ansatz's number of qubits", 2, MAX_QUBITS)
         settle(self, qubits=qubits, layers=whole(self.layers, "number of layers", 1, MAX_LAYERS))
         possible = {(a, b) for b in range(qubits) for a in range(b)}
-        if not pairs(qubits) or not set(pairs(qubits)) <= possible:
+        if not self.layer or not {*self.layer} <= possible:
             raise InputError(
                 f"the block {self.kind} does not act on pairs (a, b), a < b, of {qubits} qubits: take another"
             )
@@ -53,6 +53,7 @@ class Ansatz:
         Raises:
             InputError: no whole number of layers has as many.
         """
+        angles = whole(angles, "number of angles", 1)
         first, both = (cls(qubits, layers, kind).angles for layers in (1, 2))
         more, rest = divmod(angles - first, both - first)
         if rest or more < 0:
@@ -70,7 +71,7 @@ class Ansatz:
     @cached_property
     def layer(self) -> Pairs:
         """The pair of qubits of every block of a layer, in the order in which the blocks act."""
-        return tuple(self.block.pairs(self.qubits))
+        return tuple((int(a), int(b)) for a, b in self.block.pairs(self.qubits))
 
     @property
     def pairs(self) -> Pairs:

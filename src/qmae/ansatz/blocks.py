@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 
-from qmae._values import Registry
+from qmae._values import Registry, number, settle
 from qmae.errors import InputError
 
 ROTATIONS = ("RX", "RY", "RZ")
@@ -35,6 +35,7 @@ class Gate:
     wires: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        settle(self, wires=tuple(self.wires) if isinstance(self.wires, list) else self.wires)
         possible = {(0,), (1,)} if self.name in ROTATIONS else {(0, 1), (1, 0)} if self.name in ENTANGLERS else set()
         if self.wires not in possible:
             known = f"{', '.join(ROTATIONS)} on (0,) or (1,), {' or '.join(ENTANGLERS)} on (0, 1) or (1, 0)"
@@ -72,7 +73,8 @@ class Block:
             block on this qubit are one gate with one angle.
 
     Raises:
-        InputError: no rotation, or as many angles of the identity as there are no rotations.
+        InputError: something that is no gate, no rotation, rotations that are shared and no entangler between them, or
+            angles of the identity that are not finite or not as many as rotations.
     """
 
     gates: tuple[Gate, ...]
@@ -81,10 +83,20 @@ class Block:
     shares_rotations: bool = False
 
     def __post_init__(self) -> None:
+        gates = tuple(self.gates) if isinstance(self.gates, list | tuple) else (self.gates,)
+        if not all(isinstance(gate, Gate) for gate in gates) or not callable(self.pairs):
+            raise InputError("a block is a tuple of gates and a function that gives pairs: give Gate objects, and ring")
+        settle(self, gates=gates)
         if not self.angles:
             raise InputError("a block without a rotation has nothing to be trained: give it one")
-        if self.identity is not None and len(self.identity) != self.angles:
+        if self.shares_rotations and not any(gate.name in ENTANGLERS for gate in gates):
+            raise InputError("shared rotations without CNOT or CZ between them would all be one: give the block one")
+        if self.identity is None:
+            return
+        angles = tuple(number(angle, "angle of the identity") for angle in self.identity)
+        if len(angles) != self.angles:
             raise InputError(f"a block of {self.angles} rotations is the identity at as many angles: give these")
+        settle(self, identity=angles)
 
     @property
     def angles(self) -> int:
@@ -141,5 +153,5 @@ SO4 = Block(
 side by side (`environments.angles_of` inverts it). It begins and ends with rotations, which
 neighbouring blocks share."""
 
-BLOCKS = Registry("block", {"su4": SU4, "so4": SO4})
+BLOCKS = Registry("block", Block, {"su4": SU4, "so4": SO4})
 """The blocks by name. `BLOCKS.register(name, Block(...))` adds one, which every part of the package then knows."""

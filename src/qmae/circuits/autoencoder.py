@@ -109,7 +109,7 @@ class AutoencoderCircuit:
         swapped = BOTTLENECKS[self.bottleneck].resets and self.reset == "swap"
         sizes = {
             "ancilla": int(self.overlap == "swap"),
-            "fresh": len(self._image_trash) if swapped else 0,
+            "fresh": len(self.image_trash) if swapped else 0,
             "input": self.image_qubits,
             "reference": self.image_qubits if self.overlap == "swap" else 0,
             "encoder_ancillas": self.ancillas,
@@ -145,14 +145,14 @@ class AutoencoderCircuit:
         return *self.registers["input"], *self.registers["encoder_ancillas"]
 
     @property
-    def _image_trash(self) -> tuple[int, ...]:
+    def image_trash(self) -> tuple[int, ...]:
         """Trash that the decoder needs anew."""
         return tuple(wire for wire in self.trash_wires if wire < self.image_qubits)
 
     @property
     def measured_wires(self) -> tuple[int, ...]:
         """Wires that are measured before the end: those that herald, or those that are reset by a measurement."""
-        trash, image_trash = ([self._inside[wire] for wire in wires] for wires in (self.trash_wires, self._image_trash))
+        trash, image_trash = ([self._inside[wire] for wire in wires] for wires in (self.trash_wires, self.image_trash))
         return tuple(BOTTLENECKS[self.bottleneck].measured(trash, image_trash, swaps=self.reset == "swap"))
 
     def fidelity(self, angles: Any, filled: Any, original: Any, decoder_angles: Any = None) -> ExpectationMP:
@@ -227,7 +227,7 @@ class AutoencoderCircuit:
         self._check(angles, decoder_angles)
         wires, inside, block = self.registers, self._inside, self.ansatz.kind
         BlockLayers(angles, wires=inside, block=block)
-        image_trash = [inside[wire] for wire in self._image_trash]
+        image_trash = [inside[wire] for wire in self.image_trash]
         BOTTLENECKS[self.bottleneck].run(self.measured_wires, image_trash, wires["fresh"])
         if self.decoder != "none":
             decoding = angles if self.decoder == "adjoint" else decoder_angles

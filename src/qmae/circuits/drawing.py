@@ -55,13 +55,20 @@ def _drawn(drawing: Drawing, circuit: AutoencoderCircuit) -> tuple[QuantumScript
             rho, reference = ([f"{name} {wire}" for wire in range(n)] for name in ("rho", "ref"))
             return make_qscript(swap_test)("ancilla", rho, reference), ["ancilla", *rho, *reference]
         case "training":
-            state, names = np.eye(1, 2**n)[0], _names(circuit)
-            script = make_qscript(circuit.fidelity)(np.zeros(ansatz.angle_shape), state, state)
+            state, names = np.eye(1, 2**circuit.image_qubits)[0], _names(circuit)
+            decoder = None if circuit.decoder_ansatz is None else np.zeros(circuit.decoder_ansatz.angle_shape)
+            script = make_qscript(circuit.fidelity)(np.zeros(ansatz.angle_shape), state, state, decoder)
             (named,), _ = qp.map_wires(script, names)
             return named, [*names.values()]
 
 
-SHORT = {"ancilla": "ancilla", "fresh": "fresh", "input": "in", "reference": "ref"}
+SHORT = {
+    "encoder_ancillas": "encoder ancilla",
+    "ancilla": "ancilla",
+    "fresh": "fresh",
+    "input": "in",
+    "reference": "ref",
+}
 
 
 def _names(circuit: AutoencoderCircuit) -> dict[int, str]:
@@ -70,5 +77,5 @@ def _names(circuit: AutoencoderCircuit) -> dict[int, str]:
         for name, register in circuit.registers.items()
         for index, wire in enumerate(register)
     }
-    trash = {circuit.registers["input"][wire]: f"trash {wire}" for wire in circuit.trash_wires}
+    trash = {circuit.registers["input"][wire]: f"trash {wire}" for wire in circuit.image_trash}
     return names | trash

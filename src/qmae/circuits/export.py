@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pennylane.tape import QuantumScript, make_qscript
@@ -59,19 +60,19 @@ def to_qiskit(
     written = qiskit.QuantumCircuit(circuit.num_wires, len(measured), name="qmae")
     heralds = iter(())
     if circuit.heralded:
-        register = qiskit.ClassicalRegister(len(circuit.trash_wires), "herald")
+        register = qiskit.ClassicalRegister(len(circuit.measured_wires), "herald")
         written.add_register(register)
         heralds = iter(register)
     for gate in gates.operations:
         wires = gate.wires.tolist()
         if gate.name in METHODS:
             getattr(written, METHODS[gate.name])(*map(float, gate.parameters), *wires)
-        elif _resets(gate):
-            written.reset(*wires)
-        elif _heralds(gate):
-            written.measure(*wires, next(heralds))
+        elif _measures(gate):
+            _write_measurement(written, gate, heralds)
         else:
-            raise ValueError(f"no gate of Qiskit's for {gate}")
+            raise InputError(
+                f"no gate of Qiskit's is known for {gate}: export takes {', '.join(METHODS)}, resets, heralds"
+            )
     written.measure(measured, range(len(measured)))
     return written
 
@@ -79,9 +80,7 @@ def to_qiskit(
 def gate_script(circuit: AutoencoderCircuit, *arguments: Any) -> QuantumScript:
     """The circuit of the fidelity in gates of `METHODS`, resets and heralding measurements; no templates."""
     script = make_qscript(circuit.fidelity)(*arguments)
-    (gates,), _ = decompose(
-        script, stopping_condition=lambda gate: gate.name in METHODS or _resets(gate) or _heralds(gate)
-    )
+    (gates,), _ = decompose(script, stopping_condition=lambda gate: gate.name in METHODS or _measures(gate))
     return gates
 
 
@@ -117,9 +116,20 @@ def import_qiskit() -> Any:
     return qiskit
 
 
-def _resets(gate: Any) -> bool:
-    return getattr(gate, "reset", False)
+def _measures(gate: Any) -> bool:
+    """Whether it is a measurement before the end that heralds or resets."""
+    return getattr(gate, "postselect", None) is not None or getattr(gate, "reset", False)
 
 
-def _heralds(gate: Any) -> bool:
-    return getattr(gate, "postselect", None) == 0
+def _write_measurement(written: QuantumCircuit, gate: Any, heralds: Iterator[Any]) -> None:
+    """Write a measurement before the end; a bit that heralds is 0 where the shot counts, whatever is selected."""
+    wires = gate.wires.tolist()
+    if gate.postselect is not None:
+        flips = bool(gate.postselect)
+        if flips:
+            written.x(*wires)
+        written.measure(wires, [next(heralds)])
+        if flips:
+            written.x(*wires)
+    if gate.reset:
+        written.reset(*wires)

@@ -230,7 +230,7 @@ def from_arrays(images: Any, labels: Any = None) -> Dataset:
     return dataset
 
 
-DATASETS: Registry[Dataset] = Registry("data set", {"mnist": Mnist()})
+DATASETS: Registry[Dataset] = Registry("data set", Dataset, {"mnist": Mnist()})
 """The data sets that are known by a name; a user adds one by `DATASETS.register`."""
 
 

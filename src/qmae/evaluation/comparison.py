@@ -23,7 +23,7 @@ from qmae.evaluation.bootstrap import bootstrap_interval
 from qmae.evaluation.cache import UNREADABLE, digest, digest_of_module, load_arrays
 from qmae.evaluation.evaluate import TestSet, first_of_each_class
 from qmae.evaluation.grouping import variants
-from qmae.evaluation.measuring import Measurement, identity_of, measure_baseline
+from qmae.evaluation.measuring import Measurement, identity_of, is_own_code, measure_baseline
 from qmae.evaluation.metrics import METRICS
 from qmae.evaluation.pictures import Pictures
 from qmae.evaluation.rows import FORMAT, Row, group_of
@@ -216,7 +216,7 @@ def identity_of_comparison(
     readout: Readout = "amplitude",
 ) -> str:
     """A checksum of what `compare_models` would measure; empty with a user's own classifier, which has none."""
-    if test.key is None:
+    if test.key is None or not is_own_code([*baselines, *(contender.model for contender in contenders)]):
         return ""
     subjects = [*map(identity_of, baselines), *(contender.identity for contender in contenders)]
     return digest(FORMAT, test.key, readout, tuple(METRICS), subjects)

@@ -235,7 +235,7 @@ class TestSet:
         reconstructions, masks = read_out(without_rounding(outputs.probabilities), readout), self.masks(patch)
         populations, right = outputs.trash_population, self.classified_right(reconstructions)
         values, composites = _values(reconstructions, self.images, masks)
-        metrics = {name: METRICS[name].over_images(of_images) for name, of_images in values.items()}
+        metrics = {name: _as_number(METRICS[name].over_images(of_images)) for name, of_images in values.items()}
         metrics |= {"fidelity": outputs.fidelity.mean().item(), "accuracy": _share(right)}
         # The readout `probability` gives squares of pixels, which do not fit among the visible pixels.
         if readout == "amplitude":
@@ -389,3 +389,8 @@ def first_of_each_class(labels: Int[Tensor, " images"], most: int = 16) -> Int[T
     if not len(known):
         return torch.arange(min(len(labels), 10))
     return torch.stack([(labels == label).nonzero()[0, 0] for label in known])
+
+
+def _as_number(value: Any) -> float | None:
+    """A metric over all images as Python's own number."""
+    return None if value is None else float(value)

@@ -9,7 +9,7 @@ from typing import get_args
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from qmae._files import to_json
 from qmae.data.choices import Readout
@@ -75,11 +75,18 @@ def identity_of(model: Model) -> str:
 
 def _key(baseline: PixelModel, test: TestSet, patch: PatchMask) -> str | None:
     """A checksum of all that decides a measurement; None where a user's own code is a part of it."""
-    code = [type(baseline), *(METRICS[name].of for name in METRICS)]
-    own = all(part is None or part.__module__.split(".")[0] == "qmae" for part in code)
-    if test.cache is None or test.key is None or not own:
+    if test.cache is None or test.key is None or not is_own_code([baseline]):
         return None
-    return digest(FORMAT, digest_of_package(), test.key, sorted(asdict(patch).items()), identity_of(baseline))
+    masks = sorted(asdict(patch).items())
+    return digest(FORMAT, digest_of_package(), tuple(METRICS), test.key, masks, identity_of(baseline))
+
+
+def is_own_code(models: Sequence[Model]) -> bool:
+    """Whether models and all metrics are the package's own code, so that their names say what they compute."""
+    metrics = [METRICS[name] for name in METRICS]
+    code = [*map(type, models), *(metric.of for metric in metrics), *(metric.over_images for metric in metrics)]
+    code += [type(part) for model in models if isinstance(model, nn.Module) for part in model.modules()]
+    return all(part is None or part.__module__.split(".")[0] in ("qmae", "torch") for part in code)
 
 
 def _read(test: TestSet, key: str | None, readout: Readout) -> Measurement | None:

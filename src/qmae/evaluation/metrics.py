@@ -200,6 +200,7 @@ class Metric:
 
 METRICS: Registry[Metric] = Registry(
     "metric",
+    Metric,
     {
         "fidelity": Metric("Fidelity"),
         "cosine_similarity": Metric("CS", of=lambda found, originals, _: cosine_similarity(found, originals)),

@@ -74,6 +74,7 @@ class Plan:
 
 PLANS = Registry(
     "budget",
+    Plan,
     {
         "full": Plan(),
         "quick": Plan(

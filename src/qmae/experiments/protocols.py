@@ -57,6 +57,7 @@ class Protocol:
 
 BUDGETS = Registry(
     "budget",
+    Protocol,
     {"full": Protocol(), "quick": Protocol(seeds=1, training=TrainingConfig(epochs=1), test_images=2_000)},
 )
 """The protocols of `qmae reproduce --budget`; a user adds one by `BUDGETS.register`."""

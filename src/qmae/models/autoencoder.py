@@ -259,10 +259,10 @@ class MaskedAutoencoder(CircuitModel):
         return Autoencoder(encoder, decoder, BOTTLENECKS[config.bottleneck])
 
 
-def _rename(model: MaskedAutoencoder, weights: dict[str, Tensor], *_: Any) -> None:
+def _rename(model: MaskedAutoencoder, weights: dict[str, Tensor], prefix: str, *_: Any) -> None:
     """Rename the weights of older versions, which kept the decoder's angles behind the encoder's in one tensor."""
     for name in ("angles", "offsets"):
-        if name in weights:
-            parts = model.config.split(weights.pop(name))
+        if prefix + name in weights:
+            parts = model.config.split(weights.pop(prefix + name))
             for circuit, part in zip(("encoder", "decoder"), parts, strict=False):
-                weights[f"{circuit}.{name}"] = part
+                weights[f"{prefix}{circuit}.{name}"] = part

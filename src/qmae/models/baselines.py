@@ -308,6 +308,7 @@ class BaselineEntry:
 
 BASELINES: Registry[BaselineEntry] = Registry(
     "baseline",
+    BaselineEntry,
     {
         "original": BaselineEntry(lambda images: Original()),
         "knn": BaselineEntry(NearestNeighbours, "nearest neighbours"),

@@ -129,6 +129,6 @@ class Herald(Bottleneck):
 
 
 BOTTLENECKS: Registry[Bottleneck] = Registry(
-    "bottleneck", {"none": NoBottleneck(), "reset": Reset(), "herald": Herald()}
+    "bottleneck", Bottleneck, {"none": NoBottleneck(), "reset": Reset(), "herald": Herald()}
 )
 """The bottlenecks by name. `BOTTLENECKS.register(name, ...)` adds one, which models and circuits then know."""

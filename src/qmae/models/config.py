@@ -189,7 +189,7 @@ class ModelConfig:
         if not isinstance(patch, PatchMask):
             raise InputError(f"patch {shown(patch)} is no PatchMask: give one")
         chosen = {**preset.model, **settings}
-        unknown = set(chosen) - set(cls.__dataclass_fields__)
+        unknown = set(chosen) - (set(cls.__dataclass_fields__) - {"patch"})
         if unknown:
             raise InputError(f"preset {name}: a model has no setting {', '.join(sorted(unknown))}")
         if "trash_wires" not in chosen:

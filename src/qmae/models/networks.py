@@ -228,6 +228,7 @@ def _convolutions(channels: int, width: int) -> nn.Sequential:
 
 NETWORKS: Registry[Callable[[int], nn.Module]] = Registry(
     "network",
+    Callable,
     {
         "autoencoder": LinearAutoencoder,
         "mae-small": lambda size: VisionMaskedAutoencoder(size, patch=4, width=8, depth=1, heads=2, expansion=1),

@@ -50,6 +50,7 @@ def _by_adam(epochs: int, batch_size: int, learning_rate: float) -> dict[str, An
 
 PRESETS: Registry[Preset] = Registry(
     "preset",
+    Preset,
     {
         "qmae": Preset("quantum", {"mask_token": "shared"}, _by_adam(3, 128, 0.19), "QMAE", "#0b6e99"),
         "qmae-heralded": Preset(

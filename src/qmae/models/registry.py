@@ -42,6 +42,7 @@ class Family:
 
 FAMILIES: Registry[Family] = Registry(
     "kind of model",
+    Family,
     {
         "quantum": Family(ModelConfig, MaskedAutoencoder),
         "network": Family(ClassicalConfig, ClassicalModel),
