@@ -121,8 +121,8 @@ import qmae
 from pathlib import Path
 from qmae.evaluation.cache import Cache
 from qmae.evaluation.measuring import is_own_code, measure_baseline
-from qmae.evaluation.metrics import METRICS, hole_error
-from qmae.models.presets import PRESETS
+from qmae.evaluation.metrics import METRICS, Metric, hole_error
+from qmae.models.presets import PRESETS, Preset
 
 images = torch.rand(9, 8, 8, generator=torch.Generator().manual_seed(1))
 test = qmae.TestSet(images, torch.arange(9) % 3, cache=Cache(Path(sys.argv[1])))
