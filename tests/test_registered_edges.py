@@ -132,8 +132,8 @@ assert is_own_code([nothing])
 errors = hole_error(test.complete(nothing, patch).probabilities.sqrt(), images, test.masks(patch).hidden)
 for name, pick in (("most", torch.max), ("least", torch.min)):
     METRICS.register(name, Metric(name, of=hole_error, over_images=pick))
-    found = measure_baseline(nothing, test, patch)[0].row.others[name]
-    assert isinstance(found, float) and abs(found - pick(errors).item()) < 1e-6
+    (found,) = (m.row.others[name] for m in measure_baseline(nothing, test, patch) if m.row.readout == "amplitude")
+    assert isinstance(found, float) and abs(found - pick(errors).item()) < 1e-5, (found, pick(errors))
 assert not is_own_code([nothing])
 PRESETS.register("masked", Preset("quantum", {"patch": patch}))
 try:

@@ -16,7 +16,7 @@ from qmae.data.choices import Readout
 from qmae.data.masks import PatchMask
 from qmae.evaluation.cache import UNREADABLE, digest, digest_of_package
 from qmae.evaluation.evaluate import TestSet, first_of_each_class
-from qmae.evaluation.metrics import METRICS
+from qmae.evaluation.metrics import BUILT_IN, METRICS
 from qmae.evaluation.rows import FORMAT, Row
 from qmae.models.base import Model, Outputs
 from qmae.models.pixels import PixelModel
@@ -83,10 +83,10 @@ def _key(baseline: PixelModel, test: TestSet, patch: PatchMask) -> str | None:
 
 def is_own_code(models: Sequence[Model]) -> bool:
     """Whether models and all metrics are the package's own code, so that their names say what they compute."""
-    metrics = [METRICS[name] for name in METRICS]
-    code = [*map(type, models), *(metric.of for metric in metrics), *(metric.over_images for metric in metrics)]
+    code = [*map(type, models)]
     code += [type(part) for model in models if isinstance(model, nn.Module) for part in model.modules()]
-    return all(part is None or part.__module__.split(".")[0] in ("qmae", "torch") for part in code)
+    own = all(part.__module__.split(".")[0] in ("qmae", "torch") for part in code)
+    return own and {*METRICS} <= {*BUILT_IN}
 
 
 def _read(test: TestSet, key: str | None, readout: Readout) -> Measurement | None:
