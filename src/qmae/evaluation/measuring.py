@@ -85,7 +85,8 @@ def is_own_code(models: Sequence[Model]) -> bool:
     """Whether models and all metrics are the package's own code, so that their names say what they compute."""
     code = [*map(type, models)]
     code += [type(part) for model in models if isinstance(model, nn.Module) for part in model.modules()]
-    own = all(part.__module__.split(".")[0] in ("qmae", "torch") for part in code)
+    # torch makes the class of a parametrized model anew, which Python then takes for one of `abc`.
+    own = all(part.__module__.split(".")[0] in ("qmae", "torch", "abc") for part in code)
     return own and {*METRICS} <= {*BUILT_IN}
 
 
