@@ -37,7 +37,6 @@ class Ansatz:
     kind: str = "su4"
 
     def __post_init__(self) -> None:
-        BLOCKS[self.kind]  # refuses what is none
         qubits = whole(self.qubits, "the ansatz's number of qubits", 2, MAX_QUBITS)
         settle(self, qubits=qubits, layers=whole(self.layers, "number of layers", 1, MAX_LAYERS))
         possible = {(a, b) for b in range(qubits) for a in range(b)}

@@ -17,27 +17,43 @@ from qmae.training.history import History
 
 @runtime_checkable
 class Trained(Protocol):
-    """What is asked of a run that is compared; `qmae.training.runs.Run` says what each is."""
+    """What is asked of a run that is compared, such as `qmae.training.runs.Run`."""
 
     @property
-    def folder(self) -> Path: ...  # noqa: D102
+    def folder(self) -> Path:
+        """Where it lies."""
+        ...
 
     @property
-    def model(self) -> Config: ...  # noqa: D102
+    def model(self) -> Config:
+        """The config of its model."""
+        ...
 
     @property
-    def training(self) -> TrainingConfig | None: ...  # noqa: D102
+    def training(self) -> TrainingConfig | None:
+        """The settings of its training; None where nobody kept them."""
+        ...
 
     @property
-    def data(self) -> str: ...  # noqa: D102
+    def data(self) -> str:
+        """The source of what it was trained on."""
+        ...
 
-    def all_settings(self) -> Mapping[str, Any]: ...  # noqa: D102
+    def all_settings(self) -> Mapping[str, Any]:
+        """All that fixes what it is but its seed."""
+        ...
 
-    def load(self) -> TrainableModel: ...  # noqa: D102
+    def load(self) -> TrainableModel:
+        """Its model."""
+        ...
 
-    def history_or_none(self) -> History | None: ...  # noqa: D102
+    def history_or_none(self) -> History | None:
+        """The history of its training; None where nobody kept it."""
+        ...
 
-    def holds_out(self, source: str) -> bool: ...  # noqa: D102
+    def holds_out(self, source: str) -> bool:
+        """Whether the test split of a data set is what it holds out."""
+        ...
 
 
 def line_up(runs: Sequence[Trained]) -> list[Contender]:

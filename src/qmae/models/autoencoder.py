@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Inexact, Int
 from torch import Tensor, nn
 
 from qmae._values import SEEDS, shown, whole
+from qmae.ansatz.ansatz import Ansatz
 from qmae.data.batches import check_visible
 from qmae.data.masks import Masks, PatchMask
 from qmae.errors import InputError
@@ -24,6 +25,7 @@ from qmae.models.config import ModelConfig
 from qmae.models.presets import PRESETS
 from qmae.models.pretrained import load_pretrained, save_pretrained
 from qmae.models.variational import CircuitModel, VariationalCircuit
+from qmae.simulation.blocks import collect
 from qmae.simulation.channel import Autoencoder
 from qmae.simulation.precision import as_precise_as, check_parameters, exact, normal
 from qmae.simulation.states import embed, probabilities_of
@@ -88,7 +90,7 @@ class MaskedAutoencoder(CircuitModel):
         self.config = config
         initial = config.split(config.initial_spread * normal(*config.joint_shape, generator=generator))
         circuits = [
-            VariationalCircuit(ansatz, config.patch, config.conditioning, config.initial_centre(ansatz) + angles)
+            VariationalCircuit(ansatz, config.patch, config.conditioning, _centre(config, ansatz) + angles)
             for ansatz, angles in zip(config.ansatzes, initial, strict=True)
         ]
         self.encoder, self.decoder = circuits if len(circuits) > 1 else (*circuits, None)
@@ -253,10 +255,16 @@ class MaskedAutoencoder(CircuitModel):
         config = self.config
         encoder = self.encoder.build(position, config.trash_wires, states=states, ancillas=config.ancillas)
         if self.decoder is not None:
-            decoder = self.decoder.build(position, config.reset_wires, states=states)
+            decoder = self.decoder.build(position, config.image_trash, states=states)
         else:
             decoder = encoder if config.decoder == "adjoint" else None
         return Autoencoder(encoder, decoder, BOTTLENECKS[config.bottleneck])
+
+
+def _centre(config: ModelConfig, ansatz: Ansatz) -> Float[Tensor, "*angles"]:
+    """Around which angles of a circuit the initial ones are drawn."""
+    identity = ansatz.block.identity if config.initial_angles == "identity" else None
+    return collect(torch.tensor(identity or [0.0] * ansatz.block.angles).expand(ansatz.block_shape), ansatz)
 
 
 def _rename(model: MaskedAutoencoder, weights: dict[str, Tensor], prefix: str, *_: Any) -> None:

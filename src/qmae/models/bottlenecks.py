@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from jaxtyping import Float, Inexact
@@ -14,15 +13,15 @@ from qmae.simulation.encoders import Encoder
 Wires = Sequence[int]
 
 
-class Bottleneck(ABC):
+class Bottleneck:
     """A way to treat the trash qubits. After it the decoder gets the latent qubits, and fresh qubits in |0>.
 
     On a device it measures the trash, or swaps it with fresh qubits. Export to Qiskit and OpenQASM writes the same
-    measurements, resets and SWAPs.
+    measurements, resets and SWAPs. This one does nothing and lets everything through.
 
     Attributes:
         has_trash: whether there is any trash.
-        heralded: whether shots are discarded, by measurements that are post-selected on 0.
+        heralded: whether shots are discarded, by measurements that are post-selected.
         resets: whether the trash is replaced, by swaps with fresh qubits or by measured resets, as the circuit chooses.
     """
 
@@ -30,7 +29,6 @@ class Bottleneck(ABC):
     heralded: bool = False
     resets: bool = False
 
-    @abstractmethod
     def let_through(
         self, encoder: Encoder, states: Float[Tensor, "batch dim"]
     ) -> Inexact[Tensor, "batch trash latent"]:
@@ -41,8 +39,10 @@ class Bottleneck(ABC):
             states: the masked images, amplitude-embedded.
 
         Returns:
-            Amplitudes; of a heralded bottleneck their squared norm is the share of the shots that are kept.
+            The latent amplitudes for every basis state of the trash: together they are a mixed state. Of a heralded
+            bottleneck their squared norm is the share of the shots that are kept.
         """
+        return encoder.encode(states)
 
     def measured(self, trash: Wires, image_trash: Wires, *, swaps: bool) -> Wires:
         """Which wires it measures before the end of a circuit.
@@ -54,7 +54,6 @@ class Bottleneck(ABC):
         """
         return ()
 
-    @abstractmethod
     def run(self, measured: Wires, image_trash: Wires, fresh: Wires) -> None:
         """Queue its PennyLane operations.
 
@@ -70,26 +69,11 @@ class NoBottleneck(Bottleneck):
 
     has_trash = False
 
-    def let_through(
-        self, encoder: Encoder, states: Float[Tensor, "batch dim"]
-    ) -> Inexact[Tensor, "batch trash latent"]:
-        """All of the encoder's output."""
-        return encoder.encode(states)
-
-    def run(self, measured: Wires, image_trash: Wires, fresh: Wires) -> None:
-        """Nothing."""
-
 
 class Reset(Bottleneck):
     """The trash is thrown away, whatever its state, and replaced by |0> (Section 3.1 of the paper)."""
 
     resets = True
-
-    def let_through(
-        self, encoder: Encoder, states: Float[Tensor, "batch dim"]
-    ) -> Inexact[Tensor, "batch trash latent"]:
-        """The latent amplitudes for every basis state of the trash: together they are a mixed state."""
-        return encoder.encode(states)
 
     def measured(self, trash: Wires, image_trash: Wires, *, swaps: bool) -> Wires:
         """The trash that holds pixels, unless it is swapped."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -20,7 +19,6 @@ from qmae.models.bottlenecks import BOTTLENECKS
 from qmae.models.choices import Conditioning, Decoder, InitialAngles, Kind, MaskToken
 from qmae.models.presets import PRESETS
 from qmae.models.wiring import check_wiring
-from qmae.simulation.blocks import collect
 
 CHOICES = {
     "mask_token": MaskToken,
@@ -108,7 +106,7 @@ class ModelConfig:
         return self.qubits + self.ancillas - len(self.trash_wires)
 
     @property
-    def reset_wires(self) -> tuple[int, ...]:
+    def image_trash(self) -> tuple[int, ...]:
         """Trash qubits that hold pixels: the decoder gets fresh ones in |0> instead."""
         return tuple(wire for wire in self.trash_wires if wire < self.qubits)
 
@@ -156,11 +154,6 @@ class ModelConfig:
         """Split a tensor of `joint_shape`, or offsets of all positions, into the angles of each circuit."""
         sizes = [ansatz.angle_shape[0] for ansatz in self.ansatzes]
         return joint.split(sizes, -len(self.ansatz.angle_shape))
-
-    def initial_centre(self, ansatz: Ansatz) -> Float[Tensor, "*angles"]:
-        """The mean of a circuit's initial angles."""
-        identity = ansatz.block.identity if self.initial_angles == "identity" else None
-        return collect(torch.tensor(identity or [0.0] * ansatz.block.angles).expand(ansatz.block_shape), ansatz)
 
     @property
     def _token_shape(self) -> dict[str, tuple[int, ...]]:

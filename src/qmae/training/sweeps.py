@@ -219,7 +219,7 @@ class Sweeps:
         config = self.model.config
         parts = [DenseEncoder(split_trash(encoder.T[:: 2**config.ancillas], config.trash_wires))]
         if decoder is not None:
-            parts.append(DenseEncoder(split_trash(decoder.T, config.reset_wires)))
+            parts.append(DenseEncoder(split_trash(decoder.T, config.image_trash)))
         return Autoencoder(parts[0], parts[1] if decoder is not None else None, BOTTLENECKS[config.bottleneck])
 
     @torch.no_grad()
